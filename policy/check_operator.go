@@ -1,0 +1,164 @@
+package policy
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Check tells every mistake of a policy file that only shows beside the catalogue. Zero values are passed over, so that it can
+// also look at a file of which a part could not be read.
+func Check(c *Catalog, op *Operator) Problems {
+	var problems Problems
+	ck := &operatorCheck{catalog: c, op: op, problems: &problems}
+	ck.vendors()
+	ck.sites()
+	ck.persons()
+	ck.restrictions()
+	ck.rules()
+	ck.waivers()
+	return problems
+}
+
+type operatorCheck struct {
+	catalog  *Catalog
+	op       *Operator
+	problems *Problems
+	siteIDs  []string
+	own      []string // the operator's vendors
+}
+
+func (ck *operatorCheck) vendors() {
+	for i := range ck.op.Vendors {
+		v := &ck.op.Vendors[i]
+		switch {
+		case slices.Contains(ck.own, v.ID):
+			ck.problems.Add(v.Pos, "", "vendor %q stands twice", v.ID)
+		default:
+			ck.own = append(ck.own, v.ID)
+		}
+		checkEndpoints(v, ck.problems)
+	}
+}
+
+func (ck *operatorCheck) sites() {
+	networks := map[netip.Prefix]string{}
+	for i := range ck.op.Sites {
+		s := &ck.op.Sites[i]
+		if slices.Contains(ck.siteIDs, s.Name) {
+			ck.problems.Add(s.Pos, "", "site %q stands twice", s.Name)
+		}
+		ck.siteIDs = append(ck.siteIDs, s.Name)
+		for _, n := range s.Networks {
+			if other, ok := networks[n]; ok {
+				ck.problems.Add(s.Pos, "", "network %s is in site %q and in site %q", n, other, s.Name)
+			}
+			networks[n] = s.Name
+		}
+		ck.jurisdictions(s.Jurisdictions, s.Pos)
+		if len(s.Serves) > 0 && !s.Relay {
+			ck.problems.Add(s.Pos, "add relay: true", "site %q serves others but is no relay", s.Name)
+		}
+	}
+	for i := range ck.op.Sites {
+		ck.sitesNamed(ck.op.Sites[i].Serves, ck.op.Sites[i].Pos)
+	}
+	ck.jurisdictions(ck.op.DefaultSite.Jurisdictions, ck.op.DefaultSite.Pos)
+}
+
+func (ck *operatorCheck) persons() {
+	var names []string
+	for i := range ck.op.Persons {
+		p := &ck.op.Persons[i]
+		if slices.Contains(names, p.Name) {
+			ck.problems.Add(p.Pos, "", "person %q stands twice", p.Name)
+		}
+		names = append(names, p.Name)
+		if p.Clients.Empty() {
+			ck.problems.Add(p.Pos, "add users or clients", "person %q picks nobody", p.Name)
+		}
+		ck.jurisdictions(p.Jurisdictions, p.Pos)
+	}
+}
+
+func (ck *operatorCheck) jurisdictions(ids []string, at Pos) {
+	for _, id := range ids {
+		if !ck.catalog.jurisdictionKnown(id) {
+			known := make([]string, len(ck.catalog.Jurisdictions))
+			for i := range ck.catalog.Jurisdictions {
+				known[i] = ck.catalog.Jurisdictions[i].ID
+			}
+			ck.problems.Add(at, oneOf(known), "unknown jurisdiction %q", id)
+		}
+	}
+}
+
+func (ck *operatorCheck) sitesNamed(ids []string, at Pos) {
+	for _, id := range ids {
+		if !slices.Contains(ck.siteIDs, id) {
+			ck.problems.Add(at, oneOf(ck.siteIDs), "unknown site %q", id)
+		}
+	}
+}
+
+func (ck *operatorCheck) restrictions() {
+	var listed []string
+	for _, l := range ck.op.Restrictions {
+		if slices.Contains(listed, l.ID) {
+			ck.problems.Add(l.Pos, "", "restriction %q is listed twice", l.ID)
+		}
+		listed = append(listed, l.ID)
+		var known []string
+		for i := range ck.catalog.Restrictions {
+			known = append(known, ck.catalog.Restrictions[i].ID)
+		}
+		if !slices.Contains(known, l.ID) {
+			ck.problems.Add(l.Pos, oneOf(known), "unknown restriction %q", l.ID)
+		}
+	}
+}
+
+func (ck *operatorCheck) rules() {
+	var ids []string
+	for i := range ck.op.Rules {
+		r := &ck.op.Rules[i]
+		if slices.Contains(ids, r.ID) {
+			ck.problems.Add(r.Pos, "", "rule %q stands twice", r.ID)
+		}
+		ids = append(ids, r.ID)
+		ck.target(&r.Target, "rule", r.ID, r.Pos)
+		ck.sitesNamed(r.Sites, r.Pos)
+		checkPhases(r.Phases, ck.problems)
+	}
+}
+
+func (ck *operatorCheck) waivers() {
+	var ids []string
+	for i := range ck.op.Waivers {
+		w := &ck.op.Waivers[i]
+		if slices.Contains(ids, w.ID) {
+			ck.problems.Add(w.Pos, "", "waiver %q stands twice", w.ID)
+		}
+		ids = append(ids, w.ID)
+		ck.target(&w.Target, "waiver", w.ID, w.Pos)
+		ck.sitesNamed(w.Sites, w.Pos)
+		if w.From != nil && !w.Until.At.IsZero() && !w.From.At.Before(w.Until.At) {
+			ck.problems.Add(w.Pos, "", "waiver %q ends at or before its start", w.ID)
+		}
+	}
+}
+
+func (ck *operatorCheck) target(t *Target, kind, id string, at Pos) {
+	named := len(t.Hosts)+len(t.Zones) > 0
+	switch {
+	case t.Vendor == "" && !named:
+		ck.problems.Add(at, "add vendor and channels, or hosts, or zones", "%s %q picks no traffic", kind, id)
+	case t.Vendor != "" && named:
+		ck.problems.Add(at, "use one or the other", "%s %q has a vendor and also hosts or zones", kind, id)
+	case t.Vendor == "" && t.Channels != 0:
+		ck.problems.Add(at, "channels go with vendor", "%s %q has channels and no vendor", kind, id)
+	case t.Vendor != "":
+		if !slices.Contains(ck.own, t.Vendor) {
+			ck.catalog.needVendor(t.Vendor, at, ck.problems)
+		}
+	}
+}

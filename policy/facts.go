@@ -1,0 +1,65 @@
+package policy
+
+import (
+	"net/netip"
+
+	"github.com/gracegate/gracegate/policy/host"
+	"github.com/gracegate/gracegate/policy/match"
+)
+
+// Facts is what is known of a flow when a decision is asked for. Absent facts are zero.
+type Facts struct {
+	Client netip.Addr // mapped IPv4 is unmapped by Decide
+	User   string
+	MAC    string // canonical: lower case, colons
+	Stage  Stage
+	Method string
+	Scheme string // http or https
+
+	Authority host.Name // of the request target, the CONNECT target, or the original destination
+	Port      uint16
+	SNI       host.Name
+	Hello     Hello
+	ECH       bool   // the hello carries an encrypted inner hello, or GREASE that looks like one
+	ALPN      string // what the client offers, comma-separated; recorded, not judged
+	Inner     host.Name
+	Path      string // cleaned by match.CleanPath; empty: not seen
+
+	Clock  ClockState
+	Record RecordState
+}
+
+// Hello says what became of the ClientHello.
+type Hello uint8
+
+const (
+	HelloUnseen     Hello = iota // not looked for yet
+	HelloWithName                // read, and names a server
+	HelloNoName                  // read, and names none
+	HelloNotTLS                  // the client speaks something else
+	HelloUnreadable              // TLS by its first bytes, but malformed, over-long, unfinished or ambiguous
+)
+
+func (h Hello) String() string {
+	return word([]string{"", "present", "absent", "not-tls", "unreadable"}, h)
+}
+
+// ClockState tells whether the policy clock can be believed.
+type ClockState uint8
+
+const (
+	ClockTrusted ClockState = iota
+	ClockUntrusted
+)
+
+// RecordState tells whether decisions are being recorded.
+type RecordState uint8
+
+const (
+	RecordWorks RecordState = iota
+	RecordFails
+)
+
+// CleanPath is the one canonical form of a request path, as match.CleanPath makes it: decoded once, dot segments and double
+// slashes resolved, without query. It is false for a path that cannot be decoded; that counts as unseen.
+func CleanPath(raw string) (string, bool) { return match.CleanPath(raw) }
