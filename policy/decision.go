@@ -1,0 +1,97 @@
+package policy
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/gracegate/gracegate/policy/match"
+)
+
+// Decision is a verdict with its coordinates in the compiled policy. It is a small value; reasons are made by Explain.
+type Decision struct {
+	Verdict  Verdict
+	State    State
+	Need     Need    // the stage that must be seen, since the verdict could differ there at this instant
+	Would    Verdict // were every restriction enforced
+	Governed bool    // a restriction, rule or waiver has, at some time, a say about this flow
+
+	by                    cause
+	nextChange, nextBlock int64
+	policy                *Policy
+	scope                 uint32
+	class                 match.ClassID // of the name that decided
+}
+
+// NextChange is the first instant at which verdict, state or need differ; false if they never will.
+func (d *Decision) NextChange() (time.Time, bool) { return instantOf(d.nextChange) }
+
+// NextBlock is the first instant at which the verdict becomes a block, having been none just before; false if it never will.
+func (d *Decision) NextBlock() (time.Time, bool) { return instantOf(d.nextBlock) }
+
+// Jurisdictions are those that bind the client.
+func (d *Decision) Jurisdictions() []string { return d.policy.scopes.list[d.scope].jurisdictions }
+
+// Revision is the digest of the policy that decided.
+func (d *Decision) Revision() string { return d.policy.opts.Revision }
+
+func instantOf(n int64) (time.Time, bool) {
+	if n == never {
+		return time.Time{}, false
+	}
+	return time.Unix(0, n).UTC(), true
+}
+
+// Cause is what a decision rests on. Kind is restriction, rule, waiver, default, unseen, clock or record, or empty where
+// nothing in particular decided. For unseen, ID is the setting's name.
+type Cause struct {
+	Kind  string
+	ID    string
+	Title string // of the restriction, or the rule's or waiver's reason
+	URL   string // of the restriction's text
+	Mode  Mode   // of the restriction
+	Floor bool   // a restriction's floor decided, no phase
+}
+
+// Cause tells what the decision rests on.
+func (d *Decision) Cause() Cause {
+	p := d.policy
+	c := Cause{Kind: d.by.kind.String()}
+	switch d.by.kind {
+	case causeRestriction:
+		r := &p.catalog.Restrictions[d.by.index]
+		c.ID, c.Title, c.Floor = r.ID, r.Title, d.State == AfterFloor
+		c.URL = r.Revisions[len(r.Revisions)-1].Source.URL
+		for i := range p.instruments {
+			if p.instruments[i].index == int(d.by.index) {
+				c.Mode = p.instruments[i].mode
+			}
+		}
+	case causeRule:
+		c.ID, c.Title = p.op.Rules[d.by.index].ID, p.op.Rules[d.by.index].Reason
+	case causeWaiver:
+		c.ID, c.Title = p.op.Waivers[d.by.index].ID, p.op.Waivers[d.by.index].Reason
+	case causeUnseen:
+		c.ID = unseenWords[d.by.index]
+	case causeNone, causeDefault, causeClock, causeRecord:
+	}
+	return c
+}
+
+// Endpoint tells the vendor and the channels of the endpoint that decided, all that it could lead to if its path was not
+// seen. They are empty if no endpoint matched.
+func (d *Decision) Endpoint() (vendor string, channels []Channel) {
+	p := d.policy
+	for _, id := range append(slices.Clone(p.classes[d.class].outcomes), d.class) {
+		for _, u := range p.classes[id].units {
+			vendor = cmp.Or(vendor, p.vendors[u.vendor].id)
+			channels = append(channels, u.channel)
+		}
+	}
+	slices.Sort(channels)
+	return vendor, slices.Compact(channels)
+}
+
+func (k causeKind) String() string {
+	return word([]string{"", "restriction", "rule", "waiver", "default", "unseen", "clock", "record"}, k)
+}

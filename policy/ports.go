@@ -1,0 +1,26 @@
+package policy
+
+import "slices"
+
+// PortAllowed tells whether an endpoint of the catalogue, or of the operator, lists the port. 80 and 443 always are.
+func (p *Policy) PortAllowed(port uint16) bool {
+	if port == 80 || port == 443 {
+		return true
+	}
+	_, found := slices.BinarySearch(p.ports, port)
+	return found
+}
+
+// listPorts collects the ports that endpoints list.
+func (t *endpointTable) listPorts() []uint16 {
+	var ports []uint16
+	for _, e := range t.list {
+		for _, r := range e.Ports {
+			for port := uint32(r.First); port <= uint32(r.Last); port++ {
+				ports = append(ports, uint16(port))
+			}
+		}
+	}
+	slices.Sort(ports)
+	return slices.Compact(ports)
+}
