@@ -1,0 +1,254 @@
+package catalog_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/gracegate/gracegate/policy"
+	"github.com/gracegate/gracegate/policy/host"
+	"github.com/gracegate/gracegate/policy/instant"
+	"github.com/gracegate/gracegate/policy/source"
+)
+
+const histories = "../../testdata/histories"
+
+// history is a directory of testdata/histories: a catalogue, a policy, and what is expected of them. One without vendors of
+// its own is about the catalogue in the binary.
+type history struct {
+	dir     string
+	catalog *policy.Catalog
+	op      policy.Operator
+	cases   []historyCase
+}
+
+// historyCase is a question and what is expected of the answer: a null stands for none, and what is absent is not compared. A
+// host is one of TLS, seen as far as its hello; of a url all is seen, as if what speaks TLS had been intercepted.
+type historyCase struct {
+	Name      string
+	At        string
+	AsKnownAt string `yaml:"as-known-at"`
+	Client    string
+	User      string
+	Host      string
+	URL       string
+	SNI       string
+	Expect    map[string]*string
+}
+
+// TestHistories decides what every history asks.
+func TestHistories(t *testing.T) {
+	t.Parallel()
+	for _, dir := range historyDirs(t) {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			t.Parallel()
+			h := loadHistory(t, dir)
+			for _, wrong := range h.failures(t, h.catalog.Restrictions) {
+				t.Error(wrong)
+			}
+		})
+	}
+}
+
+func historyDirs(t *testing.T) []string {
+	t.Helper()
+	dirs, err := filepath.Glob(filepath.Join(histories, "*", "cases.yaml"))
+	if err != nil || len(dirs) == 0 {
+		t.Fatalf("no histories in %s: %v", histories, err)
+	}
+	for i, name := range dirs {
+		dirs[i] = filepath.Dir(name)
+	}
+	return dirs
+}
+
+func loadHistory(t *testing.T, dir string) *history {
+	t.Helper()
+	h := &history{dir: dir}
+	own, only := "", false
+	if _, err := os.Stat(filepath.Join(dir, "vendors")); err == nil {
+		own, only = catalogOf(t, dir), true
+	}
+	h.catalog = load(t, own, only)
+	op, problems := source.Operator(readFile(t, filepath.Join(dir, "policy.yaml")))
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
+	}
+	h.op = op
+
+	file := readFile(t, filepath.Join(dir, "cases.yaml"))
+	var text struct{ Cases []historyCase }
+	d := yaml.NewDecoder(bytes.NewReader(file.Data))
+	d.KnownFields(true)
+	if err := d.Decode(&text); err != nil {
+		t.Fatalf("%s: %v", file.Name, err)
+	}
+	h.cases = text.Cases
+	return h
+}
+
+// catalogOf makes a catalogue's directory of a history: without its policy and its cases, which are no part of one.
+func catalogOf(t *testing.T, dir string) string {
+	t.Helper()
+	root := t.TempDir()
+	for _, part := range []string{"vendors", "restrictions"} {
+		if err := os.CopyFS(filepath.Join(root, part), os.DirFS(filepath.Join(dir, part))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(root, "jurisdictions.yaml"), string(readFile(t, filepath.Join(dir, "jurisdictions.yaml")).Data))
+	return root
+}
+
+func readFile(t *testing.T, name string) source.File {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return source.File{Name: name, Data: data}
+}
+
+// failures compiles the history with restrictions in place of its own, and tells each case that comes out otherwise than it
+// expects. What cannot even be compiled fails too.
+func (h *history) failures(t *testing.T, restrictions []policy.Restriction) []string {
+	t.Helper()
+	c, err := policy.NewCatalog(h.catalog.Vendors, restrictions, h.catalog.Jurisdictions, "")
+	if err != nil {
+		return []string{err.Error()}
+	}
+	p, err := policy.Compile(c, &h.op, policy.Options{})
+	if err != nil {
+		return []string{err.Error()}
+	}
+	known := map[string]*policy.Policy{"": p}
+	var wrong []string
+	for i := range h.cases {
+		q := &h.cases[i]
+		if known[q.AsKnownAt] == nil {
+			if known[q.AsKnownAt], err = p.WithHorizon(policy.Horizon{At: parse(t, q.AsKnownAt)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wrong = append(wrong, q.failures(t, known[q.AsKnownAt])...)
+	}
+	return wrong
+}
+
+func (q *historyCase) failures(t *testing.T, p *policy.Policy) (wrong []string) {
+	t.Helper()
+	if len(q.Expect) == 0 {
+		t.Fatalf("%s: expects nothing", q.Name)
+	}
+	f := q.facts(t)
+	e := p.Explain(parse(t, q.At), &f)
+	for what, want := range q.Expect {
+		if got := answers(t, &e, what); got != valueOr(want, "none") {
+			wrong = append(wrong, fmt.Sprintf("%s: %s is %s, want %s", q.Name, what, got, valueOr(want, "none")))
+		}
+	}
+	if id := q.Expect["restriction"]; id != nil && !slices.ContainsFunc(e.Reasons, func(r policy.Reason) bool {
+		return r.Decisive && r.Restriction == *id && r.Pos.Line > 0 && r.Source != nil
+	}) {
+		wrong = append(wrong, fmt.Sprintf("%s: no decisive reason has %s with its place and its source", q.Name, *id))
+	}
+	return wrong
+}
+
+// answers gives what a case can compare, in the words of its file.
+func answers(t *testing.T, e *policy.Explanation, what string) string {
+	t.Helper()
+	instantOr := func(at time.Time, ok bool) string {
+		if !ok {
+			return "none"
+		}
+		return instant.Format(at)
+	}
+	switch what {
+	case "verdict":
+		return e.Verdict.String()
+	case "state":
+		return e.State.String()
+	case "would":
+		return e.Would.String()
+	case "need":
+		need := e.Need.String()
+		return valueOr(&need, "none")
+	case "restriction":
+		if c := e.Cause(); c.Kind == "restriction" {
+			return c.ID
+		}
+		return "none"
+	case "channels":
+		words := fmt.Sprint(e.Channels)
+		words = strings.Trim(words, "[]")
+		return valueOr(&words, "none")
+	case "next-change":
+		return instantOr(e.NextChange())
+	case "next-block":
+		return instantOr(e.NextBlock())
+	}
+	t.Fatalf("a case cannot expect %q", what)
+	return ""
+}
+
+func valueOr(s *string, none string) string {
+	if s == nil || *s == "" {
+		return none
+	}
+	return *s
+}
+
+func (q *historyCase) facts(t *testing.T) policy.Facts {
+	t.Helper()
+	f := policy.Facts{User: q.User, Scheme: "https", Stage: policy.StageHello, Port: 443, Hello: policy.HelloWithName}
+	authority := q.Host
+	if q.URL != "" {
+		scheme, rest, _ := strings.Cut(q.URL, "://")
+		name, path, _ := strings.Cut(rest, "/")
+		authority, f.Scheme, f.Stage = name, scheme, policy.StageRequest
+		f.Path, _ = policy.CleanPath("/" + path)
+	}
+	if f.Scheme == "http" {
+		f.Port, f.Hello = 80, policy.HelloUnseen
+	}
+	var port uint16
+	var err error
+	if f.Authority, port, err = host.ParseAuthority(authority); err != nil {
+		t.Fatalf("%s: %v", q.Name, err)
+	}
+	if port != 0 {
+		f.Port = port
+	}
+	if f.Stage == policy.StageRequest {
+		f.Inner = f.Authority
+	}
+	switch {
+	case f.Hello != policy.HelloWithName:
+	case q.SNI != "":
+		f.SNI = host.MustParse(q.SNI)
+	default:
+		f.SNI = f.Authority
+	}
+	if q.Client != "" {
+		f.Client = netip.MustParseAddr(q.Client)
+	}
+	return f
+}
+
+func parse(t *testing.T, s string) time.Time {
+	t.Helper()
+	at, err := instant.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
