@@ -1,0 +1,82 @@
+package audit
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/gracegate/gracegate/policy"
+	"github.com/gracegate/gracegate/policy/host"
+)
+
+// Event is the moment of a flow's life at which it is recorded.
+type Event uint8
+
+const (
+	Refused Event = iota // written before its answer
+	Start                // a tunnel opened
+	End                  // a flow that was let through is over
+)
+
+func (e Event) String() string {
+	switch e {
+	case Refused:
+		return "refused"
+	case Start:
+		return "start"
+	case End:
+		return "end"
+	}
+	return "unknown"
+}
+
+// Record is one governed flow, or one refusal, as it is written. Absent values are zero. Who hands a Record to
+// [Recorder.Record] gives it away and touches it no more.
+type Record struct {
+	Time       time.Time // when it was decided
+	PolicyTime time.Time // the instant that the policy was asked about; differs from Time on a simulated clock
+	Event      Event
+	Kind       string // plain, tunnel or websocket
+
+	Client  netip.AddrPort // unmapped
+	User    string
+	MAC     string
+	Site    string
+	Persons []string
+
+	Method string
+	Scheme string
+	Host   host.Name
+	Port   uint16
+	URL    string // userinfo, query and fragment are dropped on writing
+	Path   string // as it was judged: policy/match.CleanPath
+	SNI    host.Name
+	Hello  policy.Hello
+	ECH    bool
+	ALPN   string // what the client offered, comma-separated
+
+	Vendor   string // of the endpoint, if one matched
+	Channels []policy.Channel
+
+	Verdict    policy.Verdict
+	State      policy.State
+	Need       policy.Need
+	Would      policy.Verdict
+	Cause      policy.Cause
+	Revision   string
+	NextChange time.Time // zero: none
+	NextBlock  time.Time // zero: none
+	Guard      string    // which guard refused, if one did; then the verdict above does not count
+
+	Upstream netip.AddrPort // the address really dialled
+	Status   int            // of the HTTP answer; 0: none was given
+	BytesIn  int64          // from the client
+	BytesOut int64          // to the client
+	Duration time.Duration  // from the head, or the accept, to the end
+	Ended    string         // how it ended: complete, client, upstream, cut, drain, ...
+}
+
+// Sink is where records end. Write is called by one goroutine at a time, and must not keep r or change it. An error
+// means that r is not recorded; the sink may be called again.
+type Sink interface {
+	Write(r *Record) error
+}

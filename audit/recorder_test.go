@@ -1,0 +1,187 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// gated is a sink that takes one record, or fails once, for each value sent to it.
+type gated struct {
+	gate  chan error
+	taken []string
+}
+
+func newGated() *gated { return &gated{gate: make(chan error)} }
+
+func (g *gated) Write(r *Record) error {
+	if err := <-g.gate; err != nil {
+		return err
+	}
+	g.taken = append(g.taken, r.User)
+	return nil
+}
+
+type status struct {
+	failing bool
+	lost    uint64
+	queued  int
+}
+
+func (r *Recorder) status() status { return status{r.Failing(), r.Lost(), r.Len()} }
+
+func closeNow(t *testing.T, r *Recorder) {
+	t.Helper()
+	if err := r.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRecorderOverrun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := newGated()
+		r := New(sink, 2)
+		check := func(when string, want status) {
+			t.Helper()
+			synctest.Wait()
+			if got := r.status(); got != want {
+				t.Errorf("%s: %+v, want %+v", when, got, want)
+			}
+		}
+		record := func(user string) { r.Record(&Record{User: user}); synctest.Wait() }
+
+		record("a") // is being written
+		record("b")
+		record("c")
+		check("a full queue is no loss yet", status{false, 0, 2})
+		record("d")
+		record("e")
+		check("two found no room", status{true, 2, 2})
+		sink.gate <- nil
+		check("a is written", status{true, 2, 1})
+		record("f")
+		check("there was room for f", status{true, 2, 2})
+		sink.gate <- nil
+		sink.gate <- nil
+		check("the last is being written", status{true, 2, 0})
+		sink.gate <- nil
+		check("drained", status{false, 2, 0})
+		closeNow(t, r)
+		if want := []string{"a", "b", "c", "f"}; !slices.Equal(sink.taken, want) {
+			t.Errorf("written %v, want %v", sink.taken, want)
+		}
+	})
+}
+
+func TestRecorderSinkError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := newGated()
+		r := New(sink, 8)
+		full := errors.New("no space left")
+		for _, step := range []struct {
+			result error
+			want   status
+		}{
+			{nil, status{false, 0, 0}},
+			{full, status{true, 1, 0}},
+			{full, status{true, 2, 0}},
+			{nil, status{false, 2, 0}},
+		} {
+			r.Record(&Record{})
+			sink.gate <- step.result
+			synctest.Wait()
+			if got := r.status(); got != step.want {
+				t.Errorf("after %v: %+v, want %+v", step.result, got, step.want)
+			}
+		}
+		closeNow(t, r)
+	})
+}
+
+func TestRecorderClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := newGated()
+		r := New(sink, 8)
+		for _, user := range []string{"a", "b", "c"} {
+			r.Record(&Record{User: user})
+		}
+		synctest.Wait()
+
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		err := r.Close(ctx)
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "2 records") {
+			t.Errorf("Close while the sink hangs: %v", err)
+		}
+		r.Record(&Record{User: "late"})
+		if got, want := r.status(), (status{false, 1, 2}); got != want {
+			t.Errorf("a record after Close: %+v, want %+v", got, want)
+		}
+
+		go func() {
+			for range 3 {
+				sink.gate <- nil
+			}
+		}()
+		closeNow(t, r)
+		if want := []string{"a", "b", "c"}; !slices.Equal(sink.taken, want) {
+			t.Errorf("written %v, want %v", sink.taken, want)
+		}
+		closeNow(t, r)
+	})
+}
+
+type sinkFunc func(*Record) error
+
+func (f sinkFunc) Write(r *Record) error { return f(r) }
+
+// Every record is either written, in its sender's order, or counted as lost; and once all is written, nothing is failing.
+func TestRecorderUnderLoad(t *testing.T) {
+	t.Parallel()
+	const senders, each = 8, 2000
+	written := map[string]int64{}
+	var total uint64
+	r := New(sinkFunc(func(rec *Record) error {
+		if rec.BytesIn < written[rec.User] {
+			t.Errorf("record %d of %s after %d", rec.BytesIn, rec.User, written[rec.User])
+		}
+		written[rec.User] = rec.BytesIn
+		total++
+		return nil
+	}), 16)
+	var wg sync.WaitGroup
+	for _, user := range strings.Split("abcdefgh", "")[:senders] {
+		wg.Go(func() {
+			for i := range int64(each) {
+				r.Record(&Record{User: user, BytesIn: i})
+			}
+		})
+	}
+	wg.Wait()
+	closeNow(t, r)
+	if total+r.Lost() != senders*each {
+		t.Errorf("%d written and %d lost of %d", total, r.Lost(), senders*each)
+	}
+	if r.Failing() {
+		t.Error("failing though everything is written")
+	}
+}
+
+func TestRecorderSmallestQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, size := range []int{-1, 0, 1} {
+			var n int
+			r := New(sinkFunc(func(*Record) error { n++; return nil }), size)
+			r.Record(&Record{})
+			closeNow(t, r)
+			if n != 1 {
+				t.Errorf("size %d: %d records written, want 1", size, n)
+			}
+		}
+	})
+}
