@@ -1,0 +1,173 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/gracegate/gracegate/policy/host"
+)
+
+// check returns what is wrong between settings that are right one by one. A rule is left out where a key of its own
+// failed already.
+func (c *Config) check(failed map[string]bool, flags *pflag.FlagSet) Errors {
+	var problems Errors
+	for _, rule := range rules {
+		skip := slices.ContainsFunc(rule.keys, func(key string) bool { return failed[key] })
+		if skip || rule.needs != "" && flags.Lookup(lookup(rule.needs).flag()) == nil {
+			continue
+		}
+		for _, p := range rule.check(c) {
+			p.Key = rule.keys[0]
+			p.Where = c.origins[p.Key]
+			problems = append(problems, p)
+		}
+	}
+	return problems
+}
+
+// rules are checked in this order. A problem is reported at the first of its keys.
+var rules = []struct {
+	keys  []string
+	needs string // a setting whose flag the command must take, or the rule is none of its business
+	check func(*Config) Errors
+}{
+	{keys: []string{"listen.proxy"}, check: checkProxyAddrs},
+	{keys: []string{"listen.admin", "listen.proxy"}, check: checkAdminAddr},
+	{keys: []string{"listen.admin", "admin.hosts", "admin.token-file"}, check: checkAdminOpen},
+	{keys: []string{"admin.token-file"}, needs: "admin.token-file", check: checkToken},
+	{keys: []string{"upstream.hosts"}, check: checkUpstreamHosts},
+	{keys: []string{"policy.catalog-only", "policy.catalog"}, check: checkCatalogOnly},
+	{keys: []string{"clock.rate", "clock.at"}, check: checkClockRate},
+}
+
+func checkProxyAddrs(c *Config) (problems Errors) {
+	if len(c.Listen.Proxy) == 0 {
+		return Errors{{Message: "no address to listen on", Hint: "name one such as 127.0.0.1:3128"}}
+	}
+	for i, a := range c.Listen.Proxy {
+		if !picksPort(a) && slices.Contains(c.Listen.Proxy[:i], a) {
+			problems = append(problems, Problem{Value: a, Message: "the address " + quote(a) + " stands twice"})
+		}
+	}
+	return problems
+}
+
+func checkAdminAddr(c *Config) Errors {
+	a := c.Listen.Admin
+	if a == "" || picksPort(a) || !slices.Contains(c.Listen.Proxy, a) {
+		return nil
+	}
+	return Errors{{Value: a, Message: "the address " + quote(a) + " is in listen.proxy too", Hint: "the two need ports of their own"}}
+}
+
+func checkAdminOpen(c *Config) Errors {
+	a := c.Listen.Admin
+	var missing []string
+	if len(c.Admin.Hosts) == 0 {
+		missing = append(missing, "admin.hosts")
+	}
+	if c.Admin.TokenFile == "" {
+		missing = append(missing, "admin.token-file")
+	}
+	if a == "" || isLoopback(a) || len(missing) == 0 {
+		return nil
+	}
+	return Errors{{
+		Value: a, Message: fmt.Sprintf("%s is not loopback and needs %s", quote(a), strings.Join(missing, " and ")),
+		Hint: "or listen on 127.0.0.1",
+	}}
+}
+
+func checkToken(c *Config) Errors {
+	if _, err := c.Admin.Token(); err != nil {
+		p, _ := errors.AsType[Problem](err)
+		return Errors{p}
+	}
+	return nil
+}
+
+func checkUpstreamHosts(c *Config) (problems Errors) {
+	type destination struct {
+		name host.Name
+		port uint16
+	}
+	seen := make(map[destination]bool)
+	for _, h := range c.Upstream.Hosts {
+		d := destination{h.Name, h.Port}
+		if seen[d] {
+			name := host.Join(h.Name, h.Port)
+			problems = append(problems, Problem{Value: name, Message: "the name " + quote(name) + " stands twice"})
+		}
+		seen[d] = true
+	}
+	return problems
+}
+
+func checkCatalogOnly(c *Config) Errors {
+	if !c.Policy.CatalogOnly || c.Policy.Catalog != "" {
+		return nil
+	}
+	return Errors{{Value: "true", Message: "true without policy.catalog leaves no catalogue at all", Hint: "set policy.catalog"}}
+}
+
+func checkClockRate(c *Config) Errors {
+	if c.Clock.Rate == 1 || !c.Clock.At.IsZero() {
+		return nil
+	}
+	rate := number.format(c.Clock.Rate)
+	return Errors{{Value: rate, Message: rate + " needs clock.at: real time runs at 1", Hint: "set clock.at"}}
+}
+
+func picksPort(listen string) bool {
+	_, port, _ := net.SplitHostPort(listen)
+	return port == "0"
+}
+
+const maxToken = 4096
+
+// Token reads the token of the admin listener; "" if no file is set. The file must be regular, of at most 4 KiB, without
+// any permission for group or others, and hold one line that is not empty; space around it does not count. The error
+// is a [Problem] and never shows the token.
+func (a Admin) Token() (string, error) {
+	if a.TokenFile == "" {
+		return "", nil
+	}
+	fail := func(message, hint string) (string, error) {
+		return "", Problem{Key: "admin.token-file", Value: a.TokenFile, Message: quote(a.TokenFile) + " " + message, Hint: hint}
+	}
+	f, err := os.Open(a.TokenFile)
+	if err != nil {
+		return fail("cannot be read: "+rootCause(err), "")
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return fail("cannot be read: "+rootCause(err), "")
+	case !info.Mode().IsRegular():
+		return fail("is not a regular file", "")
+	case info.Mode().Perm()&0o077 != 0:
+		return fail(fmt.Sprintf("can be used by others: its mode is %04o", info.Mode().Perm()), "chmod 600 it")
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxToken+1))
+	token := bytes.TrimSpace(text)
+	switch {
+	case err != nil:
+		return fail("cannot be read: "+rootCause(err), "")
+	case len(text) > maxToken:
+		return fail("is larger than 4 KiB", "it holds the token alone")
+	case len(token) == 0:
+		return fail("is empty", "put a random token into it")
+	case bytes.ContainsAny(token, " \t\r\n"):
+		return fail("holds more than one word", "it holds the token alone")
+	}
+	return string(token), nil
+}

@@ -1,0 +1,185 @@
+// Package config reads and checks the settings of gracegate: from flags, the environment, one YAML file, defaults.
+//
+// A setting has one key and three spellings: listen.proxy in the file, --listen-proxy as a flag, GRACEGATE_LISTEN_PROXY
+// in the environment. Flags win over the environment, the environment over the file, the file over the default. The
+// file is the one named by --config or GRACEGATE_CONFIG, else ./gracegate.yaml, else /etc/gracegate/gracegate.yaml.
+//
+// Lists of scalars are separated by commas in flags and the environment, lists of objects are JSON there. An empty
+// variable counts as unset. Durations carry a unit (250ms, 30s, 36h, 14d, where d is 24 hours), sizes too (64KiB). Paths
+// in the file are relative to the file, those of flags and the environment to the working directory.
+//
+// The comments on the fields of [Config] are the manual. [Config.WriteYAML], [Markdown] and the help of the flags say the
+// same; a test compares them.
+//
+// The package does not read the policy file, does not open listeners, does not resolve names, and never prints. It does
+// not watch the file: settings hold until the process ends.
+package config
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/gracegate/gracegate/policy/host"
+)
+
+// Config is all settings in effect. [Load] and [Default] make one; it is read-only afterwards. Every list may be nil.
+type Config struct {
+	Listen   Listen
+	Admin    Admin
+	Clients  Clients
+	Upstream Upstream
+	Policy   Policy
+	Clock    Clock
+	Deny     Deny
+	Operator Operator
+	Audit    Audit
+	Limits   Limits
+	Log      Log
+
+	// origins holds, by key, where a value that is not the default was set.
+	origins map[string]string
+}
+
+// Listen is where the gateway accepts connections.
+type Listen struct {
+	// Proxy is the list of HOST:PORT on which clients reach the proxy; HOST is an IP address, localhost, or nothing for
+	// every address; port 0 picks a free one. Default 127.0.0.1:3128.
+	Proxy []string
+
+	// Admin is the HOST:PORT of health, metrics and API, written like those of listen.proxy; empty turns it off; other
+	// than loopback needs admin.hosts and admin.token-file. Default 127.0.0.1:9128.
+	Admin string
+}
+
+// Admin protects the admin listener.
+type Admin struct {
+	// Hosts is the list of names and addresses, without port, that a request to the admin listener may carry as Host
+	// besides localhost and loopback addresses. Empty by default.
+	Hosts []host.Name
+
+	// TokenFile is the file with the token that the admin listener asks for: one line, in a file that only its owner can
+	// read; empty asks for none. Empty by default.
+	TokenFile string
+}
+
+// Clients says who may use the proxy.
+type Clients struct {
+	// Allow is the list of clients that may use the proxy: loopback, private, on-link (the networks of the gateway's
+	// inner interfaces), prefixes and addresses; empty refuses everybody. Default loopback,private,on-link.
+	Allow []ClientRange
+}
+
+// Upstream is the way from the gateway to destinations.
+type Upstream struct {
+	// Resolver is the ADDRESS:PORT of the DNS server that is asked for destinations; empty asks the system. Empty by
+	// default.
+	Resolver netip.AddrPort
+
+	// Hosts is the list of {name: NAME[:PORT], address: ADDRESS:PORT} of destinations that are dialled there instead of
+	// where DNS says, without PORT on every port; the destination guard trusts these addresses. Empty by default.
+	Hosts []UpstreamHost
+
+	// Allow is the list of prefixes and addresses that the destination guard lets through although they are private or
+	// special. Empty by default.
+	Allow []netip.Prefix
+
+	// Ports is the list of ports and ranges, such as 8443 or 8000-8010, that clients may name besides 80, 443 and those
+	// of the catalogue. Empty by default.
+	Ports []PortRange
+}
+
+// Policy is where the law comes from.
+type Policy struct {
+	// File is the operator's policy; empty applies the built-in one. Empty by default.
+	File string
+
+	// Catalog is the directory whose entries add to the embedded catalogue, a same-named one replacing it; empty adds
+	// none. Empty by default.
+	Catalog string
+
+	// CatalogOnly is whether policy.catalog stands alone, without the embedded catalogue. Default false.
+	CatalogOnly bool
+
+	// KnownAt is the horizon: all sees everything loaded, clock only what was published by the policy clock's time, an
+	// RFC 3339 instant with an offset only what was published by then. Default all.
+	KnownAt KnownAt
+
+	// Reload is whether policy and catalogue are read again when their files change; SIGHUP does it in any case. Default
+	// true.
+	Reload bool
+}
+
+// Clock is the policy clock. Time-outs, certificates and limits always use real time.
+type Clock struct {
+	// At is the RFC 3339 instant, with an offset, at which the policy clock starts; empty follows real time. Empty by
+	// default.
+	At time.Time
+
+	// Rate is the number of policy seconds that pass in a real second; other than 1 only with clock.at. Default 1; above
+	// 0, at most 1000000.
+	Rate float64
+}
+
+// Deny shapes refusals.
+type Deny struct {
+	// RetryAfter is the Retry-After of refusals, in whole seconds, so that updaters do not storm; 0 sends none. Default
+	// 1h; at least 1s, at most 30d.
+	RetryAfter time.Duration
+}
+
+// Operator is who answers for this gateway.
+type Operator struct {
+	// Name is the name of the operator as refusals show it; empty shows none. Empty by default.
+	Name string
+
+	// Contact is how a refused person reaches the operator, as refusals show it; empty shows none. Empty by default.
+	Contact string
+
+	// URL is the http or https page about refusals, shown on them and sent as their Link with rel=blocked-by; empty sends
+	// none. Empty by default.
+	URL string
+}
+
+// Audit is what is recorded.
+type Audit struct {
+	// Ungoverned is whether flows that no endpoint and no rule governs are recorded too. Default false.
+	Ungoverned bool
+
+	// OnFailure is what happens to traffic that passes by policy while its record cannot be kept. Default allow; allow or
+	// block.
+	OnFailure string
+}
+
+// Limits bounds what one connection may take.
+type Limits struct {
+	// Header is the largest request head that is read. Default 64KiB; at least 1KiB, at most 1MiB.
+	Header int64
+
+	// HeaderCount is the largest number of header fields in a request. Default 100; at least 1, at most 10000.
+	HeaderCount int
+
+	// Hello is the time a client may take for a request head or a TLS hello, from its first byte on. Default 10s; at least
+	// 10ms, at most 5m.
+	Hello time.Duration
+
+	// Dial is the time a connection to a destination may take, name look-up included. Default 10s; at least 10ms, at most
+	// 5m.
+	Dial time.Duration
+
+	// Idle is the time after which a connection is closed when no byte passed in either direction; 0 never closes it.
+	// Default 5m; at least 10ms, at most 30d.
+	Idle time.Duration
+
+	// Drain is the time that open flows may go on after SIGTERM; 0 cuts them at once. Default 30s; at least 10ms, at most
+	// 1d.
+	Drain time.Duration
+}
+
+// Log is the log on standard error.
+type Log struct {
+	// Level is the least severe level that is logged. Default info; debug, info, warn or error.
+	Level string
+
+	// Format is how a log line is written: json for machines, console for people. Default json; json or console.
+	Format string
+}

@@ -1,0 +1,258 @@
+package config
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/gracegate/gracegate/policy/host"
+)
+
+// Group is the settings of one section. A command takes the flags of the groups it needs.
+type Group string
+
+// The groups, each the first part of its settings' keys.
+const (
+	GroupListen   Group = "listen"
+	GroupAdmin    Group = "admin"
+	GroupClients  Group = "clients"
+	GroupUpstream Group = "upstream"
+	GroupPolicy   Group = "policy"
+	GroupClock    Group = "clock"
+	GroupDeny     Group = "deny"
+	GroupOperator Group = "operator"
+	GroupAudit    Group = "audit"
+	GroupLimits   Group = "limits"
+	GroupLog      Group = "log"
+)
+
+// AllGroups returns every group, in the order of the manual.
+func AllGroups() []Group {
+	return []Group{
+		GroupListen, GroupAdmin, GroupClients, GroupUpstream, GroupPolicy, GroupClock, GroupDeny, GroupOperator, GroupAudit,
+		GroupLimits, GroupLog,
+	}
+}
+
+// setting is one line of the table that everything else is made from.
+type setting struct {
+	key string
+	def string // as a flag would have it
+	doc string // follows "FIELD is "; a field's comment in config.go is this and then facts()
+	value
+}
+
+func (s *setting) group() Group { return Group(s.key[:strings.IndexByte(s.key, '.')]) }
+func (s *setting) name() string { return s.key[strings.IndexByte(s.key, '.')+1:] }
+
+func (s *setting) flag() string { return strings.ReplaceAll(s.key, ".", "-") }
+
+func (s *setting) variable() string {
+	return envPrefix + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(s.key))
+}
+
+// facts are the default and the bounds, as two or three phrases.
+func (s *setting) facts() string {
+	facts := "Empty by default"
+	if s.def != "" {
+		facts = "Default " + s.def
+	}
+	if b := s.limits(); b != "" {
+		facts += "; " + b
+	}
+	return facts + "."
+}
+
+// The words of audit.on-failure.
+const (
+	Allow = "allow"
+	Block = "block"
+)
+
+// settings is the table. Its keys are lower case, because viper folds them.
+var settings = []*setting{
+	{
+		"listen.proxy", "127.0.0.1:3128",
+		"the list of HOST:PORT on which clients reach the proxy; HOST is an IP address, localhost, or nothing for every address; port 0 picks a free one",
+		many[string]{listenAddr, func(c *Config) *[]string { return &c.Listen.Proxy }},
+	},
+	{
+		"listen.admin", "127.0.0.1:9128",
+		"the HOST:PORT of health, metrics and API, written like those of listen.proxy; empty turns it off; other than loopback needs admin.hosts and admin.token-file",
+		one[string]{listenAddrOrOff, func(c *Config) *string { return &c.Listen.Admin }},
+	},
+	{
+		"admin.hosts", "",
+		"the list of names and addresses, without port, that a request to the admin listener may carry as Host besides localhost and loopback addresses",
+		many[host.Name]{hostName, func(c *Config) *[]host.Name { return &c.Admin.Hosts }},
+	},
+	{
+		"admin.token-file", "",
+		"the file with the token that the admin listener asks for: one line, in a file that only its owner can read; empty asks for none",
+		path{one[string]{fileName, func(c *Config) *string { return &c.Admin.TokenFile }}},
+	},
+	{
+		"clients.allow", "loopback,private,on-link",
+		"the list of clients that may use the proxy: loopback, private, on-link (the networks of the gateway's inner interfaces), prefixes and addresses; empty refuses everybody",
+		many[ClientRange]{clientRange, func(c *Config) *[]ClientRange { return &c.Clients.Allow }},
+	},
+	{
+		"upstream.resolver", "",
+		"the ADDRESS:PORT of the DNS server that is asked for destinations; empty asks the system",
+		one[netip.AddrPort]{server, func(c *Config) *netip.AddrPort { return &c.Upstream.Resolver }},
+	},
+	{
+		"upstream.hosts", "",
+		"the list of {name: NAME[:PORT], address: ADDRESS:PORT} of destinations that are dialled there instead of where DNS says, without PORT on every port; the destination guard trusts these addresses",
+		objects[UpstreamHost]{upstreamFields, func(c *Config) *[]UpstreamHost { return &c.Upstream.Hosts }},
+	},
+	{
+		"upstream.allow", "",
+		"the list of prefixes and addresses that the destination guard lets through although they are private or special",
+		many[netip.Prefix]{prefix, func(c *Config) *[]netip.Prefix { return &c.Upstream.Allow }},
+	},
+	{
+		"upstream.ports", "",
+		"the list of ports and ranges, such as 8443 or 8000-8010, that clients may name besides 80, 443 and those of the catalogue",
+		many[PortRange]{portRange, func(c *Config) *[]PortRange { return &c.Upstream.Ports }},
+	},
+	{
+		"policy.file", "",
+		"the operator's policy; empty applies the built-in one",
+		path{one[string]{fileName, func(c *Config) *string { return &c.Policy.File }}},
+	},
+	{
+		"policy.catalog", "",
+		"the directory whose entries add to the embedded catalogue, a same-named one replacing it; empty adds none",
+		path{one[string]{fileName, func(c *Config) *string { return &c.Policy.Catalog }}},
+	},
+	{
+		"policy.catalog-only", "false",
+		"whether policy.catalog stands alone, without the embedded catalogue",
+		one[bool]{truth, func(c *Config) *bool { return &c.Policy.CatalogOnly }},
+	},
+	{
+		"policy.known-at", "all",
+		"the horizon: all sees everything loaded, clock only what was published by the policy clock's time, an RFC 3339 instant with an offset only what was published by then",
+		one[KnownAt]{horizon, func(c *Config) *KnownAt { return &c.Policy.KnownAt }},
+	},
+	{
+		"policy.reload", "true",
+		"whether policy and catalogue are read again when their files change; SIGHUP does it in any case",
+		one[bool]{truth, func(c *Config) *bool { return &c.Policy.Reload }},
+	},
+	{
+		"clock.at", "",
+		"the RFC 3339 instant, with an offset, at which the policy clock starts; empty follows real time",
+		one[time.Time]{instant, func(c *Config) *time.Time { return &c.Clock.At }},
+	},
+	{
+		"clock.rate", "1",
+		"the number of policy seconds that pass in a real second; other than 1 only with clock.at",
+		one[float64]{positive(number, 1e6), func(c *Config) *float64 { return &c.Clock.Rate }},
+	},
+	{
+		"deny.retry-after", "1h",
+		"the Retry-After of refusals, in whole seconds, so that updaters do not storm; 0 sends none",
+		one[time.Duration]{
+			orZero(wholeSeconds(between(duration, time.Second, 30*day))),
+			func(c *Config) *time.Duration { return &c.Deny.RetryAfter },
+		},
+	},
+	{
+		"operator.name", "",
+		"the name of the operator as refusals show it; empty shows none",
+		one[string]{line, func(c *Config) *string { return &c.Operator.Name }},
+	},
+	{
+		"operator.contact", "",
+		"how a refused person reaches the operator, as refusals show it; empty shows none",
+		one[string]{line, func(c *Config) *string { return &c.Operator.Contact }},
+	},
+	{
+		"operator.url", "",
+		"the http or https page about refusals, shown on them and sent as their Link with rel=blocked-by; empty sends none",
+		one[string]{webPage, func(c *Config) *string { return &c.Operator.URL }},
+	},
+	{
+		"audit.ungoverned", "false",
+		"whether flows that no endpoint and no rule governs are recorded too",
+		one[bool]{truth, func(c *Config) *bool { return &c.Audit.Ungoverned }},
+	},
+	{
+		"audit.on-failure", Allow,
+		"what happens to traffic that passes by policy while its record cannot be kept",
+		one[string]{oneOf(Allow, Block), func(c *Config) *string { return &c.Audit.OnFailure }},
+	},
+	{
+		"limits.header", "64KiB",
+		"the largest request head that is read",
+		one[int64]{between(size, 1<<10, 1<<20), func(c *Config) *int64 { return &c.Limits.Header }},
+	},
+	{
+		"limits.header-count", "100",
+		"the largest number of header fields in a request",
+		one[int]{between(count, 1, 10000), func(c *Config) *int { return &c.Limits.HeaderCount }},
+	},
+	{
+		"limits.hello", "10s",
+		"the time a client may take for a request head or a TLS hello, from its first byte on",
+		one[time.Duration]{
+			between(duration, 10*time.Millisecond, 5*time.Minute),
+			func(c *Config) *time.Duration { return &c.Limits.Hello },
+		},
+	},
+	{
+		"limits.dial", "10s",
+		"the time a connection to a destination may take, name look-up included",
+		one[time.Duration]{
+			between(duration, 10*time.Millisecond, 5*time.Minute),
+			func(c *Config) *time.Duration { return &c.Limits.Dial },
+		},
+	},
+	{
+		"limits.idle", "5m",
+		"the time after which a connection is closed when no byte passed in either direction; 0 never closes it",
+		one[time.Duration]{
+			orZero(between(duration, 10*time.Millisecond, 30*day)),
+			func(c *Config) *time.Duration { return &c.Limits.Idle },
+		},
+	},
+	{
+		"limits.drain", "30s",
+		"the time that open flows may go on after SIGTERM; 0 cuts them at once",
+		one[time.Duration]{
+			orZero(between(duration, 10*time.Millisecond, day)),
+			func(c *Config) *time.Duration { return &c.Limits.Drain },
+		},
+	},
+	{
+		"log.level", "info",
+		"the least severe level that is logged",
+		one[string]{oneOf("debug", "info", "warn", "error"), func(c *Config) *string { return &c.Log.Level }},
+	},
+	{
+		"log.format", "json",
+		"how a log line is written: json for machines, console for people",
+		one[string]{oneOf("json", "console"), func(c *Config) *string { return &c.Log.Format }},
+	},
+}
+
+// keys returns the key of every setting.
+func keys() []string {
+	all := make([]string, len(settings))
+	for i, s := range settings {
+		all[i] = s.key
+	}
+	return all
+}
+
+// lookup returns the setting with this key, or nil.
+func lookup(key string) *setting {
+	for _, s := range settings {
+		if s.key == key {
+			return s
+		}
+	}
+	return nil
+}
