@@ -1,0 +1,74 @@
+package console
+
+import (
+	"net/http"
+	"time"
+)
+
+// Status is what /readyz tells.
+type Status struct {
+	Revision       string    // of the policy in force; empty: none is loaded
+	ReloadError    string    // why the last reload failed; empty: it did not
+	Clock          string    // the policy clock in words
+	Simulated      bool      // the policy clock is not real time
+	PolicyTime     time.Time // what the policy clock shows
+	RecordsFail    bool      // records are being lost
+	RecordsNeeded  bool      // nothing is let through while records are being lost (audit.on-failure: block)
+	RecordsLost    uint64    // since the start
+	RecordsWaiting int
+	Draining       bool // the process is on its way out
+}
+
+// readiness is the body of /readyz.
+type readiness struct {
+	Ready    bool     `json:"ready"`
+	Problems []string `json:"problems"` // also those that leave it ready
+	Policy   struct {
+		Loaded       bool   `json:"loaded"`
+		Revision     string `json:"revision"`
+		LastReloadOK bool   `json:"last_reload_ok"`
+	} `json:"policy"`
+	Clock struct {
+		Simulated   bool      `json:"simulated"`
+		Description string    `json:"description"`
+		PolicyTime  time.Time `json:"policy_time"`
+	} `json:"clock"`
+	Recorder struct {
+		Failing bool   `json:"failing"`
+		Lost    uint64 `json:"lost"`
+		Waiting int    `json:"waiting"`
+	} `json:"recorder"`
+	Draining bool `json:"draining"`
+}
+
+// judge says whether traffic should be sent here. A failed reload is a problem, but what was loaded before is enforced on;
+// lost records stop traffic only where the operator asked for that.
+func (s Status) judge() readiness {
+	r := readiness{Ready: true, Problems: []string{}, Draining: s.Draining}
+	problem := func(there, fatal bool, text string) {
+		if there {
+			r.Problems = append(r.Problems, text)
+			r.Ready = r.Ready && !fatal
+		}
+	}
+	problem(s.Revision == "", true, "no policy is loaded")
+	problem(s.ReloadError != "", false, "the last reload failed, the policy before it is in force: "+s.ReloadError)
+	problem(s.RecordsFail, s.RecordsNeeded, "records are being lost")
+	problem(s.Draining, true, "shutting down")
+
+	r.Policy.Loaded, r.Policy.Revision, r.Policy.LastReloadOK = s.Revision != "", s.Revision, s.ReloadError == ""
+	r.Clock.Simulated, r.Clock.Description, r.Clock.PolicyTime = s.Simulated, s.Clock, s.PolicyTime.UTC()
+	r.Recorder.Failing, r.Recorder.Lost, r.Recorder.Waiting = s.RecordsFail, s.RecordsLost, s.RecordsWaiting
+	return r
+}
+
+func ready(status func() Status) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		body := status().judge()
+		code := http.StatusOK
+		if !body.Ready {
+			code = http.StatusServiceUnavailable
+		}
+		writeJSON(w, code, body)
+	})
+}
