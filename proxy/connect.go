@@ -1,0 +1,148 @@
+package proxy
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/gracegate/gracegate/audit"
+	"github.com/gracegate/gracegate/policy"
+	"github.com/gracegate/gracegate/policy/host"
+)
+
+// connect takes a CONNECT: gate on the authority, dial, 200, and on to the tunnel, which asks the gate again once the client
+// has said hello. Everything up to the 200 is answered as HTTP.
+func (s *Server) connect(w http.ResponseWriter, r *http.Request, client netip.AddrPort) {
+	name, port, err := host.ParseAuthority(r.RequestURI)
+	if err == nil && port == 0 {
+		err = errors.New("a CONNECT target needs a port, as in " + name.String() + ":443")
+	}
+	if err != nil {
+		s.refusals.fault(w, r, &Fault{Status: http.StatusBadRequest, Code: "bad-target", Detail: err.Error()})
+		return
+	}
+	f := &flow{kind: "tunnel", started: time.Now(), client: client, url: "https://" + host.Join(name, port), facts: policy.Facts{
+		Client: client.Addr(), Stage: policy.StageAuthority, Method: r.Method, Scheme: "https", Authority: name, Port: port,
+	}}
+	s.judge(f)
+	if !s.portAllowed(f) {
+		s.guarded(w, r, f, "port", fmt.Sprintf("port %d is not opened for this proxy", port))
+		return
+	}
+	if f.ruling.Verdict == policy.Block {
+		s.refuse(w, r, f)
+		return
+	}
+	up, err := s.cfg.Dialer.Dial(r.Context(), name, port)
+	if err != nil {
+		s.unreachable(w, r, f, err)
+		return
+	}
+	f.upstream = remoteOf(up)
+	down, early, err := detach(w)
+	if err != nil {
+		_ = up.Close()
+		s.cfg.Log.Debug("connection lost before its tunnel began", zap.Error(err))
+		return
+	}
+	t := &tunnel{server: s, flow: f, down: down, up: up, early: early}
+	s.flows.add(f, t.cut)
+	s.cfg.Observer.FlowOpened(f.kind)
+	go t.run()
+}
+
+// refuse records and then answers a flow that the policy blocks.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *flow) {
+	f.status = s.refusals.status(&f.ruling)
+	f.end("refused")
+	s.count(f)
+	s.record(f, audit.Refused)
+	s.refusals.policy(w, r, &f.ruling)
+}
+
+// guarded records and answers what a guard of the road refuses before any dial.
+func (s *Server) guarded(w http.ResponseWriter, r *http.Request, f *flow, guard, detail string) {
+	f.guard, f.status = guard, http.StatusForbidden
+	f.end("guarded")
+	s.cfg.Observer.Guarded(guard)
+	s.record(f, audit.Refused)
+	s.refusals.guard(w, r, guard, detail)
+}
+
+// unreachable records and answers a CONNECT whose target could not be dialled.
+func (s *Server) unreachable(w http.ResponseWriter, r *http.Request, f *flow, err error) {
+	why := failureOf(err)
+	f.status = why.status
+	f.end(why.reason)
+	s.noteFailure(f, err)
+	s.count(f)
+	s.record(f, audit.End)
+	w.Header().Set("Connection", "close")
+	s.refusals.failure(w, r, why)
+}
+
+// noteFailure counts and logs why an origin could not be reached.
+func (s *Server) noteFailure(f *flow, err error) {
+	var guard *GuardError
+	if errors.As(err, &guard) {
+		f.guard = guard.Guard
+		s.cfg.Observer.Guarded(guard.Guard)
+		s.cfg.Log.Warn("destination refused", zap.String("host", f.facts.Authority.String()), zap.Error(err))
+		return
+	}
+	s.cfg.Observer.DialFailed(failureOf(err).reason)
+	s.cfg.Log.Debug("origin unreachable", zap.String("host", f.facts.Authority.String()), zap.Error(err))
+}
+
+// portAllowed is the port guard: 80, 443, the ports of the policy's endpoints, and those that the operator opened.
+func (s *Server) portAllowed(f *flow) bool {
+	return f.ruling.policy.PortAllowed(f.facts.Port) || s.cfg.Ports(f.facts.Port)
+}
+
+// detach takes the client's connection from net/http, with every byte that was read and not yet used.
+func detach(w http.ResponseWriter) (*net.TCPConn, []byte, error) {
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	front, ok := conn.(*frontConn)
+	if !ok {
+		_ = conn.Close()
+		return nil, nil, errors.New("the connection did not come through the front")
+	}
+	early := buffered(rw.Reader)
+	tcp, held := front.Detach()
+	if err := tcp.SetDeadline(time.Time{}); err != nil {
+		_ = tcp.Close()
+		return nil, nil, err
+	}
+	return tcp, append(early, held...), nil
+}
+
+func buffered(r *bufio.Reader) []byte {
+	held, err := r.Peek(r.Buffered())
+	if err != nil {
+		return nil
+	}
+	return append([]byte(nil), held...)
+}
+
+func remoteOf(c net.Conn) netip.AddrPort {
+	a, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
+
+// isWebSocket tells whether a request asks to become a WebSocket.
+func isWebSocket(h http.Header) bool {
+	return strings.EqualFold(strings.TrimSpace(h.Get("Upgrade")), "websocket")
+}

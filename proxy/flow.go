@@ -1,0 +1,86 @@
+package proxy
+
+import (
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gracegate/gracegate/audit"
+	"github.com/gracegate/gracegate/policy"
+	"github.com/gracegate/gracegate/policy/host"
+)
+
+// flow is one request or tunnel, from its head to its record.
+type flow struct {
+	kind    string // plain, websocket or tunnel
+	started time.Time
+	client  netip.AddrPort
+	facts   policy.Facts
+	url     string
+	ruling  ruling
+
+	guard    string // which guard refused, if one did
+	upstream netip.AddrPort
+	status   int
+	in, out  atomic.Int64 // bytes from and to the client
+
+	mu    sync.Mutex
+	ended string // why it ended: the first reason given
+}
+
+// end notes why a flow ended, unless something else ended it before.
+func (f *flow) end(reason string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ended == "" {
+		f.ended = reason
+	}
+}
+
+func (f *flow) endedBy() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ended
+}
+
+// judge asks the gate about the flow as far as it is seen.
+func (s *Server) judge(f *flow) { f.ruling = s.gate.decide(&f.facts) }
+
+// count tells the observer of the flow's last decision.
+func (s *Server) count(f *flow) {
+	s.cfg.Observer.Decided(&f.ruling.Decision, f.ruling.Cause(), f.ruling.took)
+}
+
+// record writes a flow down, if it is governed, refused, or everything is to be recorded.
+func (s *Server) record(f *flow, event audit.Event) {
+	d := &f.ruling.Decision
+	if !d.Governed && d.Verdict == policy.Allow && !s.cfg.Ungoverned {
+		return
+	}
+	now := time.Now()
+	r := &audit.Record{
+		Time: now, PolicyTime: f.ruling.at, Event: event, Kind: f.kind,
+		Client: f.client, User: f.facts.User, MAC: f.facts.MAC,
+		Method: f.facts.Method, Scheme: f.facts.Scheme, Host: f.facts.Authority, Port: f.facts.Port, URL: f.url, Path: f.facts.Path,
+		SNI: f.facts.SNI, Hello: f.facts.Hello, ECH: f.facts.ECH, ALPN: f.facts.ALPN,
+		Verdict: d.Verdict, State: d.State, Need: d.Need, Would: d.Would, Cause: d.Cause(), Revision: d.Revision(),
+		Guard: f.guard, Upstream: f.upstream, Status: f.status, BytesIn: f.in.Load(), BytesOut: f.out.Load(),
+		Duration: now.Sub(f.started), Ended: f.endedBy(),
+	}
+	r.Site, r.Persons = f.ruling.policy.Who(&f.facts)
+	r.Vendor, r.Channels = d.Endpoint()
+	r.NextChange, _ = d.NextChange()
+	r.NextBlock, _ = d.NextBlock()
+	s.cfg.Recorder.Record(r)
+}
+
+// clientOf is the client's address as the policy takes it, and as the connection has it: a link-local one with its zone.
+func clientOf(r *http.Request) (client netip.AddrPort, zoned netip.Addr) {
+	a, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.AddrPort{}, netip.Addr{}
+	}
+	return netip.AddrPortFrom(host.ClientAddr(a.Addr()), a.Port()), a.Addr()
+}

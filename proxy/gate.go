@@ -1,0 +1,34 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/gracegate/gracegate/policy"
+)
+
+// gate is where every verdict on live traffic comes from.
+type gate struct {
+	policies Policies
+	clock    func() time.Time
+	recorder Recorder
+}
+
+// ruling is a decision with the instant and the policy that it was made under.
+type ruling struct {
+	policy.Decision
+	policy *policy.Policy
+	at     time.Time
+	took   time.Duration
+}
+
+// decide asks the policy in force about the facts, now.
+func (g *gate) decide(f *policy.Facts) ruling {
+	if g.recorder.Failing() {
+		f.Record = policy.RecordFails
+	}
+	r := ruling{policy: g.policies.Current(), at: g.clock()}
+	start := time.Now()
+	r.Decision = r.policy.Decide(r.at, f)
+	r.took = time.Since(start)
+	return r
+}

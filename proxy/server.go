@@ -1,0 +1,214 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/gracegate/gracegate/audit"
+	"github.com/gracegate/gracegate/policy"
+)
+
+// Policies holds the policy in force. Current is asked once for each decision and is never nil while the server runs.
+type Policies interface{ Current() *policy.Policy }
+
+// Recorder takes the record of a flow. Record does not block; Failing tells that records are being lost.
+type Recorder interface {
+	Record(*audit.Record)
+	Failing() bool
+}
+
+// Observer counts. Labels are words from small fixed sets, never a host or a client.
+type Observer interface {
+	Decided(d *policy.Decision, c policy.Cause, took time.Duration) // once a flow, by its last decision
+	Guarded(guard string)
+	FlowOpened(kind string)
+	FlowClosed(kind, reason string)
+	DialFailed(reason string)
+}
+
+// Config is what a Server needs. Every field without a remark is required.
+type Config struct {
+	Policies Policies
+	Clock    func() time.Time // the policy clock; real time is read directly
+	Recorder Recorder
+	Observer Observer
+	Dialer   *Dialer
+	Clients  *Clients
+	Ports    func(port uint16) bool // ports opened beside 80, 443 and those of the catalogue
+	Local    http.Handler           // answers origin-form requests of admitted clients, such as /proxy.pac
+	Log      *zap.Logger
+
+	Head       int           // bytes of a request head
+	Headers    int           // fields of a request head
+	Hello      time.Duration // from the first byte of a request head or ClientHello to its end
+	Idle       time.Duration // without a byte in either direction
+	RetryAfter time.Duration // told to refused clients; 0: not told
+	Operator   Operator
+	Ungoverned bool // record ungoverned flows too
+}
+
+// Operator is whom a refused person can ask. Any field may be empty.
+type Operator struct{ Name, Contact, URL string }
+
+// Server is the explicit proxy.
+type Server struct {
+	cfg      Config
+	gate     gate
+	http     *http.Server
+	road     *originTripper
+	plain    http.Handler
+	flows    flows
+	refusals refusals
+}
+
+// New makes a server. It starts no goroutine before Serve.
+func New(cfg Config) *Server {
+	s := &Server{cfg: cfg}
+	s.gate = gate{policies: cfg.Policies, clock: cfg.Clock, recorder: cfg.Recorder}
+	s.road = &originTripper{transport: newTransport(cfg.Dialer, cfg.Idle), failed: s.noteFailure}
+	s.plain = newForwarder(s.road, cfg.Log)
+	s.refusals = refusals{retryAfter: cfg.RetryAfter, operator: cfg.Operator}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	s.http = &http.Server{
+		Handler: s,
+		// The front has its own limits and deadlines, and answers what breaks them; net/http's are wider.
+		MaxHeaderBytes:               2*cfg.Head + 4096,
+		DisableGeneralOptionsHandler: true,
+		Protocols:                    protocols,
+		ErrorLog:                     zap.NewStdLog(cfg.Log.Named("http").WithOptions(zap.IncreaseLevel(zap.WarnLevel))),
+	}
+	return s
+}
+
+// Serve accepts clients on l, which must be a TCP listener, until Shutdown. It may be called for several listeners.
+func (s *Server) Serve(l net.Listener) error {
+	tcp, ok := l.(*net.TCPListener)
+	if !ok {
+		return errors.New("the proxy listens on TCP only")
+	}
+	limits := frontLimits{Head: s.cfg.Head, HeaderCount: s.cfg.Headers, HeadTimeout: s.cfg.Hello, Idle: s.cfg.Idle}
+	err := s.http.Serve(&frontListener{TCPListener: tcp, limits: limits})
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// Shutdown stops accepting, waits for exchanges and tunnels until ctx ends, and then cuts what is left, so that no client
+// takes a cut transfer for a whole one.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if waitErr := s.flows.drain(ctx); err == nil {
+		err = waitErr
+	}
+	if err != nil {
+		s.flows.cutAll("drain")
+		_ = s.http.Close()
+		s.flows.wait()
+	}
+	s.road.transport.CloseIdleConnections()
+	return err
+}
+
+// ServeHTTP takes one request that the front let through.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if fault, ok := FaultOf(r); ok {
+		s.refusals.fault(w, r, fault)
+		return
+	}
+	client, zoned := clientOf(r)
+	if !s.cfg.Clients.Allowed(zoned) {
+		s.cfg.Log.Warn("client refused", zap.String("client", client.Addr().String()),
+			zap.String("hint", "to admit it: "+s.cfg.Clients.Admit(client.Addr())))
+		s.cfg.Observer.Guarded("client")
+		s.refusals.guard(w, r, "client", "this address may not use this proxy")
+		return
+	}
+	switch {
+	case r.Method == http.MethodConnect:
+		s.connect(w, r, client)
+	case r.URL.IsAbs():
+		s.forward(w, r, client)
+	default:
+		s.cfg.Local.ServeHTTP(w, r)
+	}
+}
+
+// frontListener puts the front before net/http.
+type frontListener struct {
+	*net.TCPListener
+	limits frontLimits
+}
+
+func (l *frontListener) Accept() (net.Conn, error) {
+	c, err := l.AcceptTCP()
+	if err != nil {
+		return nil, err
+	}
+	return newFrontConn(c, l.limits), nil
+}
+
+// flows counts what is in progress beside net/http (which forgets hijacked connections), so that it can be waited for and cut.
+type flows struct {
+	mu   sync.Mutex
+	open map[*flow]func() // how to cut it
+	wg   sync.WaitGroup
+}
+
+func (fs *flows) add(f *flow, cut func()) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.open == nil {
+		fs.open = make(map[*flow]func())
+	}
+	fs.open[f] = cut
+	fs.wg.Add(1)
+}
+
+// setCut replaces how to cut an open flow.
+func (fs *flows) setCut(f *flow, cut func()) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.open[f] = cut
+}
+
+func (fs *flows) remove(f *flow) {
+	fs.mu.Lock()
+	delete(fs.open, f)
+	fs.mu.Unlock()
+	fs.wg.Done()
+}
+
+// cutAll ends every open flow for the reason given.
+func (fs *flows) cutAll(reason string) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for f, cut := range fs.open {
+		f.end(reason)
+		cut()
+	}
+}
+
+func (fs *flows) wait() { fs.wg.Wait() }
+
+// drain waits until no flow is open, or ctx ends.
+func (fs *flows) drain(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		fs.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
