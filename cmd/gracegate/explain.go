@@ -1,0 +1,257 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gracegate/gracegate/config"
+	"github.com/gracegate/gracegate/policy"
+	"github.com/gracegate/gracegate/policy/host"
+	"github.com/gracegate/gracegate/policy/instant"
+)
+
+// question is what explain is asked. Its JSON form is a line of `explain -`.
+type question struct {
+	URL       string `json:"url"`  // http://, https://
+	Host      string `json:"host"` // or HOST[:PORT], which is https
+	Client    string `json:"client"`
+	User      string `json:"user"`
+	At        string `json:"at"`
+	AsKnownAt string `json:"as-known-at"`
+	SNI       string `json:"sni"` // "-": a hello without one
+	Method    string `json:"method"`
+}
+
+func newExplain() *cobra.Command {
+	var q question
+	var asJSON bool
+	var failOn string
+	cmd := &cobra.Command{
+		Use:   "explain URL|HOST[:PORT]|-",
+		Short: "Say what would happen to a request, when that changes, and every reason",
+		Long: "Say what the policy makes of a request at an instant, when that changes, and every reason with its place and\n" +
+			"its source. This is the decision that serve would make. A HOST without a port is https, 443; without --client the\n" +
+			"client is one of the default site; without --at it is now. With -, questions are read from standard input, a\n" +
+			"JSON object a line, with the keys url or host, client, user, at, as-known-at, sni, method; an answer is written\n" +
+			"for each, or {\"error\"}.",
+		Example: "  gracegate explain s01.upd.kaspersky.com --at 2024-09-28T23:59:59-04:00\n" +
+			"  gracegate explain http://dnl-01.geo.kaspersky.com/index/u1313g.xml --client 10.20.1.1 --json",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return invalid(fmt.Errorf("explain takes one URL or host, not %d", len(args)), "gracegate explain s01.upd.kaspersky.com")
+			}
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	config.AddFlags(f, config.GroupPolicy, config.GroupClients, config.GroupUpstream)
+	f.StringVar(&q.Client, "client", "", "the client's `address`")
+	f.StringVar(&q.User, "user", "", "the client's user `name`")
+	f.StringVar(&q.At, "at", "", "the `instant`, RFC 3339 with an offset (default now)")
+	f.StringVar(&q.AsKnownAt, "as-known-at", "", "leave out what was published after this `instant` (default policy.known-at)")
+	f.StringVar(&q.SNI, "sni", "", "the server `name` in the TLS hello, - for none (default the host)")
+	f.StringVar(&q.Method, "method", "", "the request's `method` (default GET, or CONNECT for https)")
+	f.BoolVar(&asJSON, "json", false, "print JSON")
+	f.StringVar(&failOn, "fail-on", "", "exit with 3 if the verdict is this `verdict`: block or allow")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if failOn != "" && failOn != "block" && failOn != "allow" {
+			return invalid(fmt.Errorf("--fail-on %q is no verdict", failOn), "block or allow")
+		}
+		cfg, err := config.Load(cmd.Flags())
+		if err != nil {
+			return err
+		}
+		x, err := newExplainer(cfg)
+		if err != nil {
+			return err
+		}
+		if args[0] == "-" {
+			return x.lines(cmd.InOrStdin(), cmd.OutOrStdout(), &q, failOn)
+		}
+		if strings.Contains(args[0], "://") {
+			q.URL = args[0]
+		} else {
+			q.Host = args[0]
+		}
+		a, err := x.answer(&q)
+		if err != nil {
+			return err
+		}
+		write := a.writeText
+		if asJSON {
+			write = a.writeJSON
+		}
+		if err := write(cmd.OutOrStdout()); err != nil {
+			return failed(err, "")
+		}
+		return matched(failOn, a.Verdict)
+	}
+	return cmd
+}
+
+// matched is the error of --fail-on.
+func matched(failOn string, v policy.Verdict) error {
+	if failOn == v.String() {
+		return &codedError{code: exitMatched}
+	}
+	return nil
+}
+
+// explainer answers questions under one configuration, by the same function that serve calls.
+type explainer struct {
+	cfg     *config.Config
+	law     law
+	policy  *policy.Policy
+	horizon map[string]*policy.Policy // by --as-known-at
+	guard   guardFunc
+	now     time.Time
+}
+
+// guardFunc tells which guard of the road would refuse a flow, and why; both are empty if none would.
+type guardFunc func(p *policy.Policy, f *policy.Facts) (guard, detail string)
+
+func newExplainer(cfg *config.Config) (*explainer, error) {
+	x := &explainer{cfg: cfg, law: law{cfg: cfg}, horizon: map[string]*policy.Policy{}, now: time.Now().Round(0)}
+	var err error
+	if x.policy, err = x.law.build(nil); err != nil {
+		return nil, err
+	}
+	x.guard, err = newGuards(cfg)
+	return x, err
+}
+
+// answer is an explanation with the question's facts and what the road's guards add.
+type answer struct {
+	policy.Explanation
+	question *question
+	facts    policy.Facts
+	known    policy.Horizon
+	guard    string
+	detail   string
+}
+
+func (x *explainer) answer(q *question) (*answer, error) {
+	a := &answer{question: q}
+	var err error
+	if a.facts, err = q.facts(); err != nil {
+		return nil, err
+	}
+	at := x.now
+	if q.At != "" {
+		if at, err = parseAt("at", q.At); err != nil {
+			return nil, err
+		}
+	}
+	p := x.policy
+	a.known = policy.Horizon{Clock: x.cfg.Policy.KnownAt.Clock, At: x.cfg.Policy.KnownAt.At}
+	if q.AsKnownAt != "" {
+		if p, err = x.knownAt(q.AsKnownAt); err != nil {
+			return nil, err
+		}
+		a.known = policy.Horizon{At: p.KnownAt().At}
+	}
+	a.Explanation = p.Explain(at, &a.facts)
+	if a.guard, a.detail = x.guard(p, &a.facts); a.guard != "" {
+		a.Verdict, a.State, a.Need, a.Would = policy.Block, policy.Guarded, policy.NeedNothing, policy.Block
+	}
+	return a, nil
+}
+
+// knownAt returns the policy as it would be if nothing later had been published.
+func (x *explainer) knownAt(text string) (*policy.Policy, error) {
+	if p := x.horizon[text]; p != nil {
+		return p, nil
+	}
+	at, err := parseAt("as-known-at", text)
+	if err != nil {
+		return nil, err
+	}
+	p, err := x.policy.WithHorizon(policy.Horizon{At: at})
+	if err == nil {
+		x.horizon[text] = p
+	}
+	return p, err
+}
+
+func parseAt(name, text string) (time.Time, error) {
+	at, err := instant.Parse(text)
+	var e *instant.Error
+	if errors.As(err, &e) {
+		return at, invalid(fmt.Errorf("%s %q: %s", name, e.Input, e.Reason), e.Hint)
+	}
+	return at, err
+}
+
+// facts are what the road would see of the request: all of a plain one, and the authority and hello of one by https.
+func (q *question) facts() (policy.Facts, error) {
+	f := policy.Facts{User: q.User, Method: q.Method, Scheme: "https", Stage: policy.StageHello}
+	target, defaultPort := q.Host, uint16(443)
+	if (q.URL == "") == (q.Host == "") {
+		return f, invalid(errors.New("a question has a url or a host"), `{"url": "http://..."} or {"host": "..."}`)
+	}
+	if q.URL != "" {
+		scheme, rest, _ := strings.Cut(q.URL, "://")
+		switch strings.ToLower(scheme) {
+		case "http":
+			f.Scheme, f.Stage, defaultPort = "http", policy.StageRequest, 80
+		case "https":
+		default:
+			return f, invalid(fmt.Errorf("url %q is neither http:// nor https://", q.URL), "the proxy carries http and, by CONNECT, TLS")
+		}
+		path := "/"
+		if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+			rest, path = rest[:i], rest[i:]
+		}
+		target = rest
+		f.Path, _ = policy.CleanPath(path)
+	}
+	var err error
+	if f.Authority, f.Port, err = host.ParseAuthority(target); err != nil {
+		return f, invalid(err, "a host name or address, with :PORT if it is not the usual one")
+	}
+	if f.Port == 0 {
+		f.Port = defaultPort
+	}
+	if q.Client != "" {
+		if f.Client, err = netip.ParseAddr(q.Client); err != nil {
+			return f, invalid(fmt.Errorf("client %q is no address", q.Client), "an IPv4 or IPv6 address")
+		}
+		f.Client = host.ClientAddr(f.Client)
+	}
+	return f, q.hello(&f)
+}
+
+// hello fills in what a client of the question's kind would tell.
+func (q *question) hello(f *policy.Facts) error {
+	if f.Scheme == "http" {
+		f.Inner = f.Authority
+		if f.Method == "" {
+			f.Method = "GET"
+		}
+		if q.SNI != "" {
+			return invalid(errors.New("a plain http request has no SNI"), "leave out sni")
+		}
+		return nil
+	}
+	if f.Method == "" {
+		f.Method = "CONNECT"
+	}
+	switch {
+	case q.SNI == "-" || q.SNI == "" && f.Authority.IsAddr():
+		f.Hello = policy.HelloNoName
+	case q.SNI == "":
+		f.Hello, f.SNI = policy.HelloWithName, f.Authority
+	default:
+		name, err := host.Parse(q.SNI)
+		if err != nil {
+			return invalid(fmt.Errorf("sni: %w", err), "a host name, or - for none")
+		}
+		f.Hello, f.SNI = policy.HelloWithName, name
+	}
+	return nil
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/gracegate/gracegate/policy"
+	"github.com/gracegate/gracegate/policy/instant"
+)
+
+// maxLine bounds a line of `explain -`.
+const maxLine = 1 << 20
+
+// The JSON of an answer. What is absent is null.
+type answerJSON struct {
+	At         string       `json:"at"`
+	KnownAt    *string      `json:"known_at"`
+	Client     *string      `json:"client"`
+	Site       *string      `json:"site"`
+	Persons    []string     `json:"persons"`
+	User       *string      `json:"user"`
+	Method     *string      `json:"method"`
+	Scheme     *string      `json:"scheme"`
+	Host       *string      `json:"host"`
+	Port       uint16       `json:"port"`
+	SNI        *string      `json:"sni"`
+	Path       *string      `json:"path"`
+	Vendor     *string      `json:"vendor"`
+	Channels   []string     `json:"channels"`
+	Verdict    string       `json:"verdict"`
+	State      string       `json:"state"`
+	Need       *string      `json:"need"`
+	Reasons    []reasonJSON `json:"reasons"`
+	NextChange *string      `json:"next_change"`
+	NextBlock  *string      `json:"next_block"`
+	Would      string       `json:"would"`
+	Revision   string       `json:"revision"`
+}
+
+type reasonJSON struct {
+	Kind        string      `json:"kind"`
+	ID          *string     `json:"id"`
+	Restriction *string     `json:"restriction"`
+	Vendor      *string     `json:"vendor"`
+	Channel     *string     `json:"channel"`
+	Effect      *string     `json:"effect"`
+	From        *string     `json:"from"`
+	Until       *string     `json:"until"`
+	Assumed     *string     `json:"assumed"`
+	Condition   *string     `json:"condition,omitempty"`
+	Decisive    bool        `json:"decisive"`
+	File        *string     `json:"file"`
+	Line        *int        `json:"line"`
+	Source      *sourceJSON `json:"source"`
+}
+
+type sourceJSON struct {
+	Title    *string `json:"title"`
+	Citation *string `json:"citation"`
+	URL      *string `json:"url"`
+	Grade    string  `json:"grade"`
+}
+
+func (a *answer) json() answerJSON {
+	f := &a.facts
+	j := answerJSON{
+		At: instant.Format(a.At), KnownAt: orNull(knownText(a.known)), Site: orNull(a.Site), Persons: orEmpty(a.Persons),
+		User: orNull(f.User), Method: orNull(f.Method), Scheme: orNull(f.Scheme), Host: orNull(f.Authority.String()), Port: f.Port,
+		SNI: orNull(f.SNI.String()), Path: orNull(f.Path), Vendor: orNull(a.Vendor), Channels: []string{},
+		Verdict: a.Verdict.String(), State: a.State.String(), Need: orNull(a.Need.String()), Would: a.Would.String(),
+		Revision: a.Revision(), Reasons: []reasonJSON{},
+	}
+	if f.Client.IsValid() {
+		j.Client = orNull(f.Client.String())
+	}
+	for _, c := range a.Channels {
+		j.Channels = append(j.Channels, c.String())
+	}
+	if a.guard != "" {
+		j.Reasons = append(j.Reasons, reasonJSON{Kind: "guard", ID: &a.guard, Effect: orNull("block"), Decisive: true})
+	} else {
+		j.NextChange, j.NextBlock = instantText(a.NextChange()), instantText(a.NextBlock())
+	}
+	for i := range a.Reasons {
+		j.Reasons = append(j.Reasons, newReasonJSON(&a.Reasons[i], a.guard != ""))
+	}
+	return j
+}
+
+func newReasonJSON(r *policy.Reason, overruled bool) reasonJSON {
+	j := reasonJSON{
+		Kind: r.Kind, ID: orNull(r.ID), Restriction: orNull(r.Restriction), Vendor: orNull(r.Vendor), Channel: orNull(r.Channel),
+		Effect: orNull(r.Effect), Condition: orNull(r.Condition), Decisive: r.Decisive && !overruled, File: orNull(r.Pos.File),
+	}
+	if r.Pos.Line > 0 {
+		j.Line = &r.Pos.Line
+	}
+	if r.From != nil {
+		j.From, j.Assumed = instantText(r.From.At, true), orNull(r.From.Assumed)
+	}
+	if r.Until != nil {
+		j.Until = instantText(r.Until.At, true)
+		if j.Assumed == nil {
+			j.Assumed = orNull(r.Until.Assumed)
+		}
+	}
+	if s := r.Source; s != nil {
+		j.Source = &sourceJSON{orNull(s.Title), orNull(s.Citation), orNull(s.URL), s.Grade.String()}
+	}
+	return j
+}
+
+func knownText(h policy.Horizon) string {
+	switch {
+	case h.Clock:
+		return "clock"
+	case !h.At.IsZero():
+		return instant.Format(h.At)
+	default:
+		return ""
+	}
+}
+
+func instantText(at time.Time, ok bool) *string {
+	if !ok {
+		return nil
+	}
+	return orNull(instant.Format(at))
+}
+
+func orNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+func (a *answer) writeJSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(a.json())
+}
+
+// lines answers a JSON question a line, with the flags as defaults. A question that cannot be answered gets {"error"} and does
+// not end the run; it makes the exit code 2.
+func (x *explainer) lines(in io.Reader, out io.Writer, defaults *question, failOn string) error {
+	buffered := bufio.NewWriter(out)
+	enc := json.NewEncoder(buffered)
+	enc.SetEscapeHTML(false)
+	scan := bufio.NewScanner(in)
+	scan.Buffer(make([]byte, 64<<10), maxLine)
+	bad, hits := 0, 0
+	for n := 1; scan.Scan(); n++ {
+		if len(bytes.TrimSpace(scan.Bytes())) == 0 {
+			continue
+		}
+		var err error
+		a, problem := x.line(scan.Bytes(), *defaults)
+		if problem != nil {
+			bad++
+			err = enc.Encode(map[string]any{"error": problem.Error(), "line": n})
+		} else {
+			if a.Verdict.String() == failOn {
+				hits++
+			}
+			err = enc.Encode(a.json())
+		}
+		if err != nil {
+			return failed(err, "")
+		}
+		if err := buffered.Flush(); err != nil {
+			return failed(err, "")
+		}
+	}
+	switch err := scan.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return invalid(fmt.Errorf("a line of standard input is longer than %d bytes", maxLine), "one JSON object a line")
+	case err != nil:
+		return failed(err, "")
+	case bad > 0:
+		return invalid(fmt.Errorf("%d questions could not be answered", bad), "see the lines with error")
+	case hits > 0:
+		return &codedError{code: exitMatched}
+	}
+	return nil
+}
+
+func (x *explainer) line(text []byte, q question) (*answer, error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&q); err != nil {
+		return nil, fmt.Errorf("not a question: %w", err)
+	}
+	if d.More() {
+		return nil, errors.New("not a question: more than one value on the line")
+	}
+	return x.answer(&q)
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/gracegate/gracegate/policy"
+	"github.com/gracegate/gracegate/policy/host"
+	"github.com/gracegate/gracegate/policy/instant"
+)
+
+// writeText prints an answer for people.
+func (a *answer) writeText(w io.Writer) error {
+	var b strings.Builder
+	f := &a.facts
+	fmt.Fprintf(&b, "%s %s://%s%s\n", f.Method, f.Scheme, host.Join(f.Authority, f.Port), f.Path)
+	if f.Hello == policy.HelloNoName {
+		b.WriteString("sni       none\n")
+	} else if !f.SNI.IsZero() && f.SNI != f.Authority {
+		fmt.Fprintf(&b, "sni       %s\n", f.SNI)
+	}
+	fmt.Fprintf(&b, "at        %s\n", instant.Format(a.At))
+	if known := knownText(a.known); known != "" {
+		fmt.Fprintf(&b, "known at  %s\n", known)
+	}
+	fmt.Fprintf(&b, "client    %s\n", a.clientText())
+	if a.Vendor != "" {
+		fmt.Fprintf(&b, "endpoint  %s: %s\n", a.Vendor, a.channelText())
+	}
+	fmt.Fprintf(&b, "\n%s\n", a.verdictText())
+	if a.guard == "" {
+		a.nextText(&b)
+	}
+	if len(a.Reasons) > 0 {
+		b.WriteString("\nreasons, the decisive ones marked *\n")
+	}
+	for i := range a.Reasons {
+		writeReason(&b, &a.Reasons[i], a.guard != "")
+	}
+	fmt.Fprintf(&b, "\nrevision  %s\n", a.Revision())
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (a *answer) clientText() string {
+	parts := []string{}
+	if a.facts.Client.IsValid() {
+		parts = append(parts, a.facts.Client.String())
+	}
+	if a.facts.User != "" {
+		parts = append(parts, "user "+a.facts.User)
+	}
+	site := "default site"
+	if a.Site != "" {
+		site = "site " + a.Site
+	}
+	parts = append(parts, site)
+	for _, p := range a.Persons {
+		parts = append(parts, "person "+p)
+	}
+	if j := a.Jurisdictions(); len(j) > 0 {
+		parts = append(parts, "bound by "+strings.Join(j, ", "))
+	} else {
+		parts = append(parts, "bound by none")
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (a *answer) channelText() string {
+	words := make([]string, len(a.Channels))
+	for i, c := range a.Channels {
+		words[i] = c.String()
+	}
+	return strings.Join(words, ", ")
+}
+
+func (a *answer) verdictText() string {
+	s := fmt.Sprintf("%s (%s)", strings.ToUpper(a.Verdict.String()), a.State)
+	if a.guard != "" {
+		return s + ": the " + a.guard + " guard: " + a.detail
+	}
+	if a.Need != policy.NeedNothing {
+		s += ", needs to see the " + a.Need.String()
+	}
+	if a.Would != a.Verdict {
+		s += ", would " + a.Would.String() + " if every restriction were enforced"
+	}
+	return s
+}
+
+// nextText says what changes next, in UTC and in the zone of the text that changes it.
+func (a *answer) nextText(b *strings.Builder) {
+	change, ok := a.NextChange()
+	if !ok {
+		b.WriteString("this does not change\n")
+		return
+	}
+	block, blocks := a.NextBlock()
+	if blocks && block.Equal(change) {
+		fmt.Fprintf(b, "blocked from %s\n", a.inZones(block))
+		return
+	}
+	fmt.Fprintf(b, "changes at   %s\n", a.inZones(change))
+	if blocks {
+		fmt.Fprintf(b, "blocked from %s\n", a.inZones(block))
+	}
+}
+
+// inZones shows an instant in UTC, and in the zone of a source that speaks of this instant, or of the decisive one.
+func (a *answer) inZones(at time.Time) string {
+	var zone *time.Location
+	for i := range a.Reasons {
+		r := &a.Reasons[i]
+		for _, in := range []*policy.Instant{r.From, r.Until} {
+			if in != nil && in.Zone != nil && (in.At.Equal(at) || zone == nil && r.Decisive) {
+				zone = in.Zone
+			}
+		}
+	}
+	return zoned(at, zone)
+}
+
+func zoned(at time.Time, zone *time.Location) string {
+	s := instant.Format(at)
+	if zone == nil || zone == time.UTC {
+		return s
+	}
+	return fmt.Sprintf("%s (%s)", s, instant.FormatIn(at, zone))
+}
+
+func writeReason(b *strings.Builder, r *policy.Reason, overruled bool) {
+	mark := " "
+	if r.Decisive && !overruled {
+		mark = "*"
+	}
+	what := []string{r.Kind}
+	for _, part := range []string{r.Restriction, r.ID, r.Vendor, r.Channel} {
+		if part != "" {
+			what = append(what, part)
+		}
+	}
+	line := fmt.Sprintf("%s %s", mark, strings.Join(what, " "))
+	if r.Effect != "" {
+		line += ": " + r.Effect
+	}
+	if r.Mode != "" && r.Mode != policy.Enforce.String() {
+		line += " (mode " + r.Mode + ")"
+	}
+	fmt.Fprintln(b, line)
+	for _, span := range []struct {
+		word string
+		in   *policy.Instant
+	}{{"from ", r.From}, {"until", r.Until}} {
+		if span.in == nil {
+			continue
+		}
+		fmt.Fprintf(b, "    %s  %s\n", span.word, zoned(span.in.At, span.in.Zone))
+		if span.in.Assumed != "" {
+			fmt.Fprintf(b, "           assumed: %s\n", span.in.Assumed)
+		}
+	}
+	if r.Condition != "" {
+		fmt.Fprintf(b, "    only   %s\n", r.Condition)
+	}
+	if s := r.Source; s != nil {
+		fmt.Fprintf(b, "    source %s (%s)\n", strings.Join(nonEmpty(s.Title, s.Citation, s.URL), ", "), s.Grade)
+	}
+	if at := r.Pos.String(); at != "" {
+		fmt.Fprintf(b, "    file   %s\n", at)
+	}
+}
+
+func nonEmpty(list ...string) []string {
+	var out []string
+	for _, s := range list {
+		if s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
+}

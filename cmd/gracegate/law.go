@@ -1,0 +1,91 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/gracegate/gracegate/config"
+	"github.com/gracegate/gracegate/policy"
+	"github.com/gracegate/gracegate/policy/catalog"
+	"github.com/gracegate/gracegate/policy/source"
+)
+
+// maxPolicyFile bounds what is read of a policy file; source says so to whoever exceeds it.
+const maxPolicyFile = 16 << 20
+
+// law builds policies from the files that the configuration names. It keeps the catalogue as long as its files stay the same,
+// since that is what takes time. It is not for concurrent use.
+type law struct {
+	cfg   *config.Config
+	print string // of the catalogue's files
+}
+
+// build reads what has changed and compiles. old, the policy in force, may be nil.
+func (l *law) build(old *policy.Policy) (*policy.Policy, error) {
+	cat, err := l.catalog(old)
+	if err != nil {
+		return nil, err
+	}
+	file, err := l.operatorFile()
+	if err != nil {
+		return nil, err
+	}
+	op, problems := source.Operator(file)
+	problems = append(problems, policy.Check(cat, &op)...)
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	known := l.cfg.Policy.KnownAt
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s\n", cat.Digest, known, l.cfg.Audit.OnFailure, file.Data))
+	opts := policy.Options{
+		Revision:     hex.EncodeToString(sum[:8]),
+		KnownAt:      policy.Horizon{Clock: known.Clock, At: known.At},
+		ClockFaults:  policy.Allow,
+		RecordFaults: policy.Allow,
+	}
+	if l.cfg.Audit.OnFailure == "block" {
+		opts.RecordFaults = policy.Block
+	}
+	return policy.Compile(cat, &op, opts)
+}
+
+func (l *law) catalog(old *policy.Policy) (*policy.Catalog, error) {
+	print, err := catalog.Fingerprint(l.cfg.Policy.Catalog)
+	if err != nil {
+		return nil, invalid(err, "policy.catalog names a directory with vendors/ and restrictions/")
+	}
+	if old != nil && print == l.print {
+		return old.Catalog(), nil
+	}
+	cat, err := catalog.Load(l.cfg.Policy.Catalog, l.cfg.Policy.CatalogOnly)
+	if err != nil {
+		return nil, err
+	}
+	l.print = print
+	return cat, nil
+}
+
+func (l *law) operatorFile() (source.File, error) {
+	name := l.cfg.Policy.File
+	if name == "" {
+		return catalog.Builtin(), nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		var perr *os.PathError
+		if errors.As(err, &perr) {
+			err = fmt.Errorf("policy file %q: %w", name, perr.Err)
+		}
+		return source.File{}, invalid(err, "policy.file names the operator's policy; without it the built-in one applies")
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxPolicyFile+1))
+	if err != nil {
+		return source.File{}, failed(fmt.Errorf("policy file %q: %w", name, err), "")
+	}
+	return source.File{Name: name, Data: data}, nil
+}

@@ -1,0 +1,123 @@
+// Command gracegate is a forward proxy for the egress that lets vendors' updates pass until their grace period ends.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gracegate/gracegate/config"
+	"github.com/gracegate/gracegate/policy"
+)
+
+// Exit codes, as README lists them.
+const (
+	exitDone     = 0
+	exitFailed   = 1 // at run time
+	exitInvalid  = 2 // usage, configuration or input
+	exitMatched  = 3 // --fail-on matched
+	exitNotReady = 5
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code) //nolint:gocritic // stop has run
+}
+
+// run is the program: ctx ends when it is told to stop.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	return report(stderr, root.ExecuteContext(ctx))
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "gracegate",
+		Short: "A forward proxy that lets vendors' updates pass until their grace period ends",
+		Long: "gracegate matches traffic at the egress to known vendor update endpoints, and allows or blocks it by\n" +
+			"dated policy: what is allowed during a grace period stops at the instant the grace period ends.",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return invalid(err, "see --help") })
+	root.AddCommand(newServe(), newExplain(), newDemo(), newReady(), newConfig(), newVersion())
+	return root
+}
+
+// codedError carries an exit code, and a hint for the reader.
+type codedError struct {
+	error
+	code int
+	hint string
+}
+
+func (e *codedError) Unwrap() error { return e.error }
+
+func invalid(err error, hint string) error {
+	return &codedError{err, exitInvalid, hint}
+}
+
+// report prints an error as `error: ...` and `hint: ...` and returns the exit code. Several mistakes get a line each.
+func report(stderr io.Writer, err error) int {
+	if err == nil {
+		return exitDone
+	}
+	var problems policy.Problems
+	var settings config.Errors
+	var coded *codedError
+	switch {
+	case errors.As(err, &problems):
+		for _, p := range problems {
+			where := p.Pos.String()
+			if where != "" {
+				where += ": "
+			}
+			printError(stderr, where+p.Message, p.Hint)
+		}
+		return exitInvalid
+	case errors.As(err, &settings):
+		for _, p := range settings {
+			hint := p.Hint
+			p.Hint = ""
+			printError(stderr, p.Error(), hint)
+		}
+		return exitInvalid
+	case errors.As(err, &coded):
+		if coded.error != nil {
+			printError(stderr, coded.Error(), coded.hint)
+		}
+		return coded.code
+	default:
+		printError(stderr, err.Error(), "")
+		// What cobra refuses before a command runs is usage; commands wrap their own failures.
+		return exitInvalid
+	}
+}
+
+func printError(w io.Writer, message, hint string) {
+	fmt.Fprintf(w, "error: %s\n", message)
+	if hint != "" {
+		fmt.Fprintf(w, "hint: %s\n", hint)
+	}
+}
+
+// failed marks an error as one of run time.
+func failed(err error, hint string) error {
+	if err == nil {
+		return nil
+	}
+	return &codedError{err, exitFailed, hint}
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// reloadState remembers how the last reload went.
+type reloadState struct {
+	mu   sync.Mutex
+	last string
+}
+
+func (s *reloadState) set(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = ""
+	if err != nil {
+		s.last = err.Error()
+	}
+}
+
+// lastError is what the last reload failed with, or empty.
+func (s *reloadState) lastError() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
+}
+
+// reloadOnSignal reads the files again on SIGHUP.
+func (g *gateway) reloadOnSignal(ctx context.Context) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			g.reload("SIGHUP")
+		}
+	}
+}
+
+// reload builds the policy anew. If that fails, what is in force stays.
+func (g *gateway) reload(why string) {
+	start := time.Now()
+	before := g.policy().Revision()
+	err := g.policies.Reload(g.law.build)
+	g.reloads.set(err)
+	g.metrics.Reloaded(g.policy().Revision(), start, err)
+	if err != nil {
+		for line := range strings.Lines(err.Error()) {
+			g.log.Error("reload failed; the last good policy stays in force", zap.String("because", why), zap.String("problem", strings.TrimSpace(line)))
+		}
+		return
+	}
+	g.log.Info("policy reloaded", zap.String("because", why), zap.String("revision", g.policy().Revision()),
+		zap.Bool("changed", before != g.policy().Revision()), zap.Duration("took", time.Since(start)))
+}

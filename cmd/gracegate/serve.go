@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/gracegate/gracegate/config"
+	"github.com/gracegate/gracegate/policy"
+	"github.com/gracegate/gracegate/policy/clock"
+	"github.com/gracegate/gracegate/policy/instant"
+)
+
+func newServe() *cobra.Command {
+	var readyFile string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the proxy",
+		Long: "Run the proxy until SIGTERM or an interrupt. SIGHUP reads policy and catalogue again, as does a change of their\n" +
+			"files; the configuration file is read once.",
+		Args: cobra.NoArgs,
+	}
+	config.AddFlags(cmd.Flags(), config.AllGroups()...)
+	cmd.Flags().StringVar(&readyFile, "ready-file", "", "write the addresses to this `file` as JSON once listening")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := config.Load(cmd.Flags())
+		if err != nil {
+			return err
+		}
+		log, records, err := newLoggers(cfg, cmd.ErrOrStderr())
+		if err != nil {
+			return failed(err, "")
+		}
+		return serve(cmd.Context(), cfg, log, records, readyFile)
+	}
+	return cmd
+}
+
+// serve runs the gateway until ctx ends, and then drains it.
+func serve(ctx context.Context, cfg *config.Config, log, records *zap.Logger, readyFile string) error {
+	clk := newClock(cfg)
+	if clk.Simulated() {
+		log = log.With(zap.Bool("gracegate.simulated_clock", true))
+		records = records.With(zap.Bool("gracegate.simulated_clock", true))
+	}
+	g, err := newGateway(cfg, clk, log, records)
+	if err != nil {
+		return err
+	}
+	announce(cfg, g.policy(), clk, log)
+	if err := g.listen(ctx); err != nil {
+		g.close(context.WithoutCancel(ctx))
+		return err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go func() { stop(g.serve()) }()
+	go g.reloadOnSignal(ctx)
+	if cfg.Policy.Reload {
+		go func() {
+			if err := watch(ctx, cfg.Policy.File, cfg.Policy.Catalog, log, func() { g.reload("files changed") }); err != nil {
+				log.Error("policy and catalogue are not watched", zap.Error(err))
+			}
+		}()
+	}
+	proxies, admin := g.addresses()
+	log.Info("listening", zap.Strings("proxy", proxies), zap.String("admin", admin))
+	if readyFile != "" {
+		if err := writeReadyFile(readyFile, proxies, admin); err != nil {
+			g.close(context.WithoutCancel(ctx))
+			return failed(err, "--ready-file names a file that can be written")
+		}
+	}
+	<-ctx.Done()
+	log.Info("draining", zap.Duration("at_most", cfg.Limits.Drain))
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Limits.Drain)
+	defer cancel()
+	cut := g.close(drain)
+	log.Info("stopped", zap.Bool("flows_cut", cut))
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return failed(cause, "")
+	}
+	return nil
+}
+
+func newClock(cfg *config.Config) *clock.Clock {
+	if cfg.Clock.At.IsZero() {
+		return clock.System()
+	}
+	return clock.At(cfg.Clock.At, cfg.Clock.Rate)
+}
+
+// announce says at start which policy holds, for whom, and on which clock.
+func announce(cfg *config.Config, p *policy.Policy, clk *clock.Clock, log *zap.Logger) {
+	name, hint := cfg.Policy.File, ""
+	if name == "" {
+		name, hint = "built-in", "gracegate config --policy prints it; policy.file replaces it"
+	}
+	bound := strings.Join(p.Operator().DefaultSite.Jurisdictions, ", ")
+	if bound == "" {
+		bound = "none"
+	}
+	log.Info("policy in force", zap.String("policy", name), zap.String("hint", hint), zap.String("revision", p.Revision()),
+		zap.String("default_site_bound_by", bound), zap.Int("names", p.Catalog().Domains()), zap.Int("restrictions", len(p.Catalog().Restrictions)))
+	if clk.Simulated() {
+		log.Warn("the policy clock is simulated: decisions are not those of today", zap.String("policy_time", instant.Format(clk.Now())),
+			zap.Float64("rate", cfg.Clock.Rate))
+	}
+}
+
+// writeReadyFile writes the file in one step, so that who waits for it never reads half of it.
+func writeReadyFile(name string, proxies []string, admin string) error {
+	body, err := json.Marshal(map[string]any{"proxy": proxies, "admin": admin})
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(name), ".gracegate-ready-*")
+	if err != nil {
+		return fmt.Errorf("ready file: %w", err)
+	}
+	defer os.Remove(tmp.Name())
+	if _, err := tmp.Write(append(body, '\n')); err != nil {
+		_ = tmp.Close()
+		return fmt.Errorf("ready file: %w", err)
+	}
+	if err := tmp.Close(); err != nil {
+		return fmt.Errorf("ready file: %w", err)
+	}
+	return os.Rename(tmp.Name(), name)
+}

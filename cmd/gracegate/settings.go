@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gracegate/gracegate/config"
+	"github.com/gracegate/gracegate/policy/catalog"
+)
+
+func newConfig() *cobra.Command {
+	var policyText, strict, markdown bool
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Print every setting in effect, with comments",
+		Long: "Print every setting in effect as a configuration file with comments, and where each one that is not the\n" +
+			"default was set. With --policy, print the policy in effect: the file, or the built-in one. With --strict, print\n" +
+			"the strict profile: what to put into a policy file so that nothing passes unseen or unknown.",
+		Args: cobra.NoArgs,
+	}
+	config.AddFlags(cmd.Flags(), config.AllGroups()...)
+	cmd.Flags().BoolVar(&policyText, "policy", false, "print the policy in effect instead")
+	cmd.Flags().BoolVar(&strict, "strict", false, "print the strict profile instead")
+	cmd.Flags().BoolVar(&markdown, "markdown", false, "print the table of settings for the documentation instead")
+	cmd.MarkFlagsMutuallyExclusive("policy", "strict", "markdown")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		out := cmd.OutOrStdout()
+		switch {
+		case strict:
+			_, err := out.Write(catalog.Strict().Data)
+			return failed(err, "")
+		case markdown:
+			return failed(config.Markdown(out), "")
+		}
+		cfg, err := config.Load(cmd.Flags())
+		if err != nil {
+			return err
+		}
+		if policyText {
+			return printPolicy(out, &law{cfg: cfg})
+		}
+		return failed(cfg.WriteYAML(out), "")
+	}
+	return cmd
+}
+
+func printPolicy(out io.Writer, l *law) error {
+	file, err := l.operatorFile()
+	if err != nil {
+		return err
+	}
+	if _, err := out.Write(file.Data); err != nil {
+		return failed(fmt.Errorf("policy: %w", err), "")
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"go.uber.org/zap"
+
+	"github.com/gracegate/gracegate/policy/catalog"
+)
+
+// settle is how long the files must be quiet before they are read: editors and mounts change them in several steps.
+const settle = 200 * time.Millisecond
+
+// watch calls changed whenever the policy file or the catalogue's directory became different, until ctx ends. It follows
+// renames and swapped symlinks, at any place in the paths, by watching the directories around them.
+func watch(ctx context.Context, policyFile, catalogDir string, log *zap.Logger, changed func()) error {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return failed(fmt.Errorf("watching for changes: %w", err), "set policy.reload to false and send SIGHUP instead")
+	}
+	defer w.Close()
+	last := filesPrint(policyFile, catalogDir)
+	watchAround(w, policyFile, catalogDir)
+	timer := time.NewTimer(settle)
+	timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.Events:
+			timer.Reset(settle)
+		case err := <-w.Errors:
+			log.Warn("watching policy and catalogue", zap.Error(err), zap.String("hint", "send SIGHUP after a change"))
+		case <-timer.C:
+			// What was swapped in is watched from now on. Looking at the files comes after that, so that no change is missed.
+			watchAround(w, policyFile, catalogDir)
+			if now := filesPrint(policyFile, catalogDir); now != last {
+				last = now
+				changed()
+			}
+		}
+	}
+}
+
+// filesPrint tells two states of the files apart.
+func filesPrint(policyFile, catalogDir string) string {
+	print, err := catalog.Fingerprint(catalogDir)
+	if err != nil {
+		print = err.Error()
+	}
+	if policyFile == "" {
+		return print
+	}
+	info, err := os.Stat(policyFile)
+	if err != nil {
+		return print + err.Error()
+	}
+	return fmt.Sprintln(print, info.Size(), info.ModTime().UnixNano(), info.Mode(), inode(info))
+}
+
+// watchAround watches the directories in which a change would show. One that is not there is seen to come by its parent.
+func watchAround(w *fsnotify.Watcher, policyFile, catalogDir string) {
+	if policyFile != "" {
+		watchLinks(w, policyFile)
+		_ = w.Add(filepath.Dir(policyFile))
+	}
+	if catalogDir == "" {
+		return
+	}
+	watchLinks(w, catalogDir)
+	_ = w.Add(filepath.Dir(catalogDir))
+	_ = filepath.WalkDir(catalogDir, func(path string, d os.DirEntry, err error) error {
+		if err == nil && (d.IsDir() || d.Type()&os.ModeSymlink != 0) {
+			watchLinks(w, path)
+			_ = w.Add(path)
+		}
+		return nil
+	})
+	for _, sub := range []string{"", "vendors", "restrictions"} {
+		_ = w.Add(filepath.Join(catalogDir, sub))
+	}
+}
+
+// watchLinks watches the directory of every symlink on the way to path.
+func watchLinks(w *fsnotify.Watcher, path string) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return
+	}
+	way := ""
+	for part := range strings.SplitSeq(filepath.ToSlash(abs), "/") {
+		way += part + "/"
+		name := strings.TrimSuffix(way, "/")
+		if info, err := os.Lstat(name); err == nil && info.Mode()&os.ModeSymlink != 0 {
+			_ = w.Add(filepath.Dir(name))
+			if target, err := filepath.EvalSymlinks(name); err == nil {
+				_ = w.Add(filepath.Dir(target))
+			}
+		}
+	}
+}

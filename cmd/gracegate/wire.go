@@ -1,0 +1,299 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/gracegate/gracegate/audit"
+	"github.com/gracegate/gracegate/certs"
+	"github.com/gracegate/gracegate/config"
+	"github.com/gracegate/gracegate/console"
+	"github.com/gracegate/gracegate/policy"
+	"github.com/gracegate/gracegate/policy/clock"
+	"github.com/gracegate/gracegate/proxy"
+)
+
+// queueSize is how many records may wait for their sink.
+const queueSize = 8192
+
+// gateway joins the parts: this file is the only one that knows them all.
+type gateway struct {
+	cfg      *config.Config
+	clock    *clock.Clock
+	log      *zap.Logger
+	law      *law
+	policies *policy.Holder
+	recorder *audit.Recorder
+	metrics  *console.Metrics
+	clients  *proxy.Clients
+
+	proxies  []net.Listener
+	admin    net.Listener
+	server   *proxy.Server
+	console  *http.Server
+	draining atomic.Bool
+	reloads  reloadState
+}
+
+// newGateway builds everything that can fail without a listener.
+func newGateway(cfg *config.Config, clk *clock.Clock, log, records *zap.Logger) (*gateway, error) {
+	g := &gateway{cfg: cfg, clock: clk, log: log, law: &law{cfg: cfg}, policies: &policy.Holder{}}
+	if err := g.policies.Reload(g.law.build); err != nil {
+		return nil, err
+	}
+	var err error
+	if g.clients, err = newClients(cfg); err != nil {
+		return nil, err
+	}
+	g.recorder = audit.New(audit.NewLogSink(records), queueSize)
+	g.metrics = console.NewMetrics(console.Sources{
+		Queue:        g.recorder,
+		NextBlocks:   func() map[string]time.Time { return g.policy().NextBlocks(clk.Now()) },
+		ClockTrusted: func() bool { return true },
+	})
+	g.metrics.Reloaded(g.policy().Revision(), time.Now(), nil)
+	return g, nil
+}
+
+func (g *gateway) policy() *policy.Policy { return g.policies.Current() }
+
+// listen opens every listener, and builds what must know their addresses: the proxy is no destination of its own.
+func (g *gateway) listen(ctx context.Context) error {
+	var lc net.ListenConfig
+	open := func(setting, addr string) (net.Listener, error) {
+		l, err := lc.Listen(ctx, "tcp", addr)
+		if err != nil {
+			return nil, failed(fmt.Errorf("%s %q: %w", setting, addr, err), "another process may hold the port; choose another with "+setting)
+		}
+		return l, nil
+	}
+	for _, addr := range g.cfg.Listen.Proxy {
+		l, err := open("listen.proxy", addr)
+		if err != nil {
+			return err
+		}
+		g.proxies = append(g.proxies, l)
+	}
+	if g.cfg.Listen.Admin != "" {
+		l, err := open("listen.admin", g.cfg.Listen.Admin)
+		if err != nil {
+			return err
+		}
+		g.admin = l
+	}
+	pac := pacHandler(g.proxies)
+	g.server = g.newServer(pac)
+	return g.newConsole(pac)
+}
+
+func (g *gateway) newServer(pac http.Handler) *proxy.Server {
+	cfg := g.cfg
+	local := http.NewServeMux()
+	local.Handle("GET /proxy.pac", pac)
+	local.Handle("/", http.HandlerFunc(proxy.NotAProxyRequest))
+	return proxy.New(proxy.Config{
+		Policies: g.policies, Clock: g.clock.Now, Recorder: g.recorder, Observer: g.metrics,
+		Dialer: g.newDialer(), Clients: g.clients, Ports: openedPorts(cfg), Local: local, Log: g.log.Named("proxy"),
+		Head: int(cfg.Limits.Header), Headers: cfg.Limits.HeaderCount, Hello: cfg.Limits.Hello, Idle: cfg.Limits.Idle,
+		RetryAfter: cfg.Deny.RetryAfter, Ungoverned: cfg.Audit.Ungoverned,
+		Operator: proxy.Operator{Name: cfg.Operator.Name, Contact: cfg.Operator.Contact, URL: cfg.Operator.URL},
+	})
+}
+
+func (g *gateway) newDialer() *proxy.Dialer {
+	d := proxy.DialConfig{Guard: proxy.NewGuard(g.cfg.Upstream.Allow, nil), Timeout: g.cfg.Limits.Dial}
+	if g.cfg.Upstream.Resolver.IsValid() {
+		d.Resolver = g.cfg.Upstream.Resolver.String()
+	}
+	for _, h := range g.cfg.Upstream.Hosts {
+		d.Hosts = append(d.Hosts, proxy.HostOverride{Name: h.Name, Port: h.Port, Address: h.Address})
+	}
+	for _, l := range g.listeners() {
+		if a, err := netip.ParseAddrPort(l.Addr().String()); err == nil {
+			d.Refused = append(d.Refused, a)
+		}
+	}
+	return proxy.NewDialer(d)
+}
+
+func (g *gateway) newConsole(pac http.Handler) error {
+	if g.admin == nil {
+		return nil
+	}
+	token, err := g.cfg.Admin.Token()
+	if err != nil {
+		return err
+	}
+	hosts := make([]string, len(g.cfg.Admin.Hosts))
+	for i, h := range g.cfg.Admin.Hosts {
+		hosts[i] = h.String()
+	}
+	g.console = console.Server(console.New(console.Config{
+		Listen: g.admin.Addr().String(), Hosts: hosts, Token: token,
+		Status:   g.status,
+		Settings: func() any { return g.cfg.Redacted() },
+		Version:  map[string]string{"version": version()},
+		Metrics:  g.metrics.Handler(),
+		PAC:      pac,
+	}), zap.NewStdLog(g.log.Named("console")))
+	return nil
+}
+
+func (g *gateway) status() console.Status {
+	return console.Status{
+		Revision: g.policy().Revision(), ReloadError: g.reloads.lastError(),
+		Clock: g.clock.String(), Simulated: g.clock.Simulated(), PolicyTime: g.clock.Now(),
+		RecordsFail: g.recorder.Failing(), RecordsNeeded: g.cfg.Audit.OnFailure == config.Block, RecordsLost: g.recorder.Lost(),
+		RecordsWaiting: g.recorder.Len(), Draining: g.draining.Load(),
+	}
+}
+
+// serve runs every listener until close, or until one fails.
+func (g *gateway) serve() error {
+	errs := make(chan error, len(g.proxies)+1)
+	var running sync.WaitGroup
+	for _, l := range g.proxies {
+		running.Go(func() { errs <- g.server.Serve(l) })
+	}
+	if g.console != nil {
+		running.Go(func() {
+			err := g.console.Serve(g.admin)
+			if errors.Is(err, http.ErrServerClosed) {
+				err = nil
+			}
+			errs <- err
+		})
+	}
+	go func() {
+		running.Wait()
+		close(errs)
+	}()
+	for err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close stops accepting, drains until ctx ends, and writes out the records. It tells whether flows had to be cut.
+func (g *gateway) close(ctx context.Context) (cut bool) {
+	g.draining.Store(true)
+	if g.server != nil {
+		cut = g.server.Shutdown(ctx) != nil
+	}
+	for _, l := range g.listeners() {
+		_ = l.Close()
+	}
+	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if g.console != nil {
+		_ = g.console.Shutdown(flush)
+	}
+	if err := g.recorder.Close(flush); err != nil {
+		g.log.Error("records were not written", zap.Error(err))
+	}
+	return cut
+}
+
+func (g *gateway) listeners() []net.Listener {
+	if g.admin == nil {
+		return g.proxies
+	}
+	return append(g.proxies[:len(g.proxies):len(g.proxies)], g.admin)
+}
+
+func (g *gateway) addresses() (proxies []string, admin string) {
+	for _, l := range g.proxies {
+		proxies = append(proxies, l.Addr().String())
+	}
+	if g.admin != nil {
+		admin = g.admin.Addr().String()
+	}
+	return proxies, admin
+}
+
+func newClients(cfg *config.Config) (*proxy.Clients, error) {
+	words := make([]string, len(cfg.Clients.Allow))
+	for i, r := range cfg.Clients.Allow {
+		words[i] = r.String()
+	}
+	c, err := proxy.NewClients(words)
+	if err != nil {
+		return nil, invalid(err, "")
+	}
+	return c, nil
+}
+
+func openedPorts(cfg *config.Config) func(uint16) bool {
+	return func(port uint16) bool {
+		for _, r := range cfg.Upstream.Ports {
+			if r.First <= port && port <= r.Last {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// newGuards tells explain what the road's guards would say, as far as that can be known without a dial.
+func newGuards(cfg *config.Config) (guardFunc, error) {
+	clients, err := newClients(cfg)
+	if err != nil {
+		return nil, err
+	}
+	ports := openedPorts(cfg)
+	guard := proxy.NewGuard(cfg.Upstream.Allow, nil)
+	return func(p *policy.Policy, f *policy.Facts) (string, string) {
+		if f.Client.IsValid() && !clients.Allowed(f.Client) {
+			return "client", f.Client.String() + " may not use this proxy (clients.allow)"
+		}
+		if !p.PortAllowed(f.Port) && !ports(f.Port) {
+			return "port", "port " + strconv.Itoa(int(f.Port)) + " is not opened (upstream.ports)"
+		}
+		addr, literal := f.Authority.Addr()
+		if !literal || overridden(cfg, f) {
+			return "", ""
+		}
+		if err := guard.Check(addr); err != nil {
+			return "destination", err.Error()
+		}
+		return "", ""
+	}, nil
+}
+
+func overridden(cfg *config.Config, f *policy.Facts) bool {
+	for _, h := range cfg.Upstream.Hosts {
+		if h.Name == f.Authority && (h.Port == 0 || h.Port == f.Port) {
+			return true
+		}
+	}
+	return false
+}
+
+// newOriginTLS makes what the demo's origin needs to speak TLS under any name, and the roots that a client of it trusts.
+func newOriginTLS() (*tls.Config, *x509.CertPool, error) {
+	authority, err := certs.NewAuthority("gracegate demo origin", time.Now(), 24*time.Hour)
+	if err != nil {
+		return nil, nil, err
+	}
+	issuer, err := certs.NewIssuer(authority, 64, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(authority.Certificate())
+	return issuer.ServerConfig("http/1.1"), roots, nil
+}
