@@ -1,0 +1,32 @@
+# The gateway: one static binary and the roots of trust, nothing else.
+# The client of docker-compose.yml is the target `client` below.
+ARG GO_IMAGE=golang:1.26-bookworm
+ARG DEBIAN_IMAGE=debian:bookworm-slim
+
+FROM ${GO_IMAGE} AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+# What `gracegate version` says; without it, (devel).
+ARG VERSION=
+RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.stamped=${VERSION}" -o /out/gracegate ./cmd/gracegate
+
+FROM ${DEBIAN_IMAGE} AS client
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates curl \
+ && rm -rf /var/lib/apt/lists/*
+USER 65532:65532
+CMD ["sleep", "infinity"]
+
+FROM scratch AS gateway
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /out/gracegate /gracegate
+# A number, so that an orchestrator can see that it is not root.
+USER 65532:65532
+# In a container the clients come from outside it; who may use the proxy is still clients.allow: private networks.
+ENV GRACEGATE_LISTEN_PROXY=:3128
+EXPOSE 3128
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5s --retries=3 CMD ["/gracegate", "ready"]
+ENTRYPOINT ["/gracegate"]
+CMD ["serve"]
