@@ -99,16 +99,19 @@ func newClock(cfg *config.Config) *clock.Clock {
 
 // announce says at start which policy holds, for whom, and on which clock.
 func announce(cfg *config.Config, p *policy.Policy, clk *clock.Clock, log *zap.Logger) {
-	name, hint := cfg.Policy.File, ""
-	if name == "" {
-		name, hint = "built-in", "gracegate config --policy prints it; policy.file replaces it"
-	}
 	bound := strings.Join(p.Operator().DefaultSite.Jurisdictions, ", ")
 	if bound == "" {
 		bound = "none"
 	}
-	log.Info("policy in force", zap.String("policy", name), zap.String("hint", hint), zap.String("revision", p.Revision()),
-		zap.String("default_site_bound_by", bound), zap.Int("names", p.Catalog().Domains()), zap.Int("restrictions", len(p.Catalog().Restrictions)))
+	fields := []zap.Field{
+		zap.String("policy", cfg.Policy.File), zap.String("revision", p.Revision()), zap.String("default_site_bound_by", bound),
+		zap.Int("names", p.Catalog().Domains()), zap.Int("restrictions", len(p.Catalog().Restrictions)),
+	}
+	if cfg.Policy.File == "" {
+		fields[0] = zap.String("policy", "built-in")
+		fields = append(fields, zap.String("hint", "gracegate config --policy prints it; policy.file replaces it"))
+	}
+	log.Info("policy in force", fields...)
 	if clk.Simulated() {
 		log.Warn("the policy clock is simulated: decisions are not those of today", zap.String("policy_time", instant.Format(clk.Now())),
 			zap.Float64("rate", cfg.Clock.Rate))
