@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"proxy/divert":   nil,
 	"policy/match":   {"policy/host"},
 	"policy":         {"policy/host", "policy/instant", "policy/match"},
-	"policy/source":  {"policy", "policy/host", "policy/instant", "policy/match"}, // ports and paths are in match's form
+	"policy/source":  {"policy", "policy/host", "policy/instant"},
 	"policy/catalog": {"policy", "policy/source"},
 	"audit":          {"policy", "policy/host"},
 	"certs":          {"policy/host"},

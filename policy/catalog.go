@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"maps"
 	"slices"
 
@@ -48,7 +49,7 @@ func NewCatalog(vendors []Vendor, restrictions []Restriction, jurisdictions []Ju
 	c.endpoints.add(vendors, c.vendorAt)
 	names, err := match.NewNames(c.endpoints.entries())
 	if err != nil {
-		return nil, Problems{{Message: err.Error()}}
+		return nil, c.endpoints.problems(err)
 	}
 	c.names = names
 	for i := range vendors {
@@ -116,6 +117,24 @@ func (t *endpointTable) add(vendors []Vendor, number map[string]int) {
 			t.list = append(t.list, endpointRef{e, m.vendor, id})
 		}
 	}
+}
+
+// problems puts what the index cannot take where it stands.
+func (t *endpointTable) problems(err error) Problems {
+	var problems Problems
+	all := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only a join of its own is taken apart
+		all = joined.Unwrap()
+	}
+	for _, err := range all {
+		var e *match.EntryError
+		if errors.As(err, &e) && len(e.Entries) > 0 {
+			problems.Add(t.list[e.Entries[0]].Pos, "", "%s", e.Reason)
+			continue
+		}
+		problems.Add(Pos{}, "", "%s", err.Error())
+	}
+	return problems
 }
 
 // fingerprint tells an endpoint that is known by its path alone.

@@ -30,7 +30,7 @@ func checkRestrictions(c *Catalog, problems *Problems) {
 	seen := map[string]Pos{}
 	for i := range c.Restrictions {
 		r := &c.Restrictions[i]
-		if at, ok := seen[r.ID]; ok {
+		if at, ok := seen[r.ID]; ok && r.ID != "" {
 			problems.Add(r.Pos, "", "restriction %q is already defined at %s", r.ID, at)
 			continue
 		}
@@ -40,7 +40,7 @@ func checkRestrictions(c *Catalog, problems *Problems) {
 		}
 		for j := range r.Revisions {
 			rev := &r.Revisions[j]
-			if j > 0 && !rev.Published.At.After(r.Revisions[j-1].Published.At) {
+			if j > 0 && !rev.Published.At.IsZero() && !rev.Published.At.After(r.Revisions[j-1].Published.At) {
 				problems.Add(rev.Pos, "revisions are appended, each published after the one before it",
 					"a revision of %q is not published after the one above it", r.ID)
 			}
@@ -72,9 +72,9 @@ func checkStays(r *Restriction, problems *Problems) {
 		switch {
 		case s.Lifts != "" && !ids[s.Lifts]:
 			problems.Add(s.Pos, "a lift stands after the stay that it ends", "no stay %q stands above in restriction %q", s.Lifts, r.ID)
-		case s.Lifts == "" && ids[s.ID]:
+		case s.Lifts == "" && s.ID != "" && ids[s.ID]:
 			problems.Add(s.Pos, "", "stay %q stands twice in restriction %q", s.ID, r.ID)
-		case s.Lifts == "" && s.Until != nil && !s.Until.At.IsZero() && !s.From.At.Before(s.Until.At):
+		case s.Lifts == "" && s.Until != nil && !s.Until.At.IsZero() && !s.From.At.IsZero() && !s.From.At.Before(s.Until.At):
 			problems.Add(s.Pos, "", "stay %q ends at or before its start", s.ID)
 		}
 		if s.Lifts == "" {

@@ -44,7 +44,7 @@ func (ck *operatorCheck) sites() {
 	networks := map[netip.Prefix]string{}
 	for i := range ck.op.Sites {
 		s := &ck.op.Sites[i]
-		if slices.Contains(ck.siteIDs, s.Name) {
+		if s.Name != "" && slices.Contains(ck.siteIDs, s.Name) {
 			ck.problems.Add(s.Pos, "", "site %q stands twice", s.Name)
 		}
 		ck.siteIDs = append(ck.siteIDs, s.Name)
@@ -69,7 +69,7 @@ func (ck *operatorCheck) persons() {
 	var names []string
 	for i := range ck.op.Persons {
 		p := &ck.op.Persons[i]
-		if slices.Contains(names, p.Name) {
+		if p.Name != "" && slices.Contains(names, p.Name) {
 			ck.problems.Add(p.Pos, "", "person %q stands twice", p.Name)
 		}
 		names = append(names, p.Name)
@@ -82,7 +82,7 @@ func (ck *operatorCheck) persons() {
 
 func (ck *operatorCheck) jurisdictions(ids []string, at Pos) {
 	for _, id := range ids {
-		if !ck.catalog.jurisdictionKnown(id) {
+		if id != "" && !ck.catalog.jurisdictionKnown(id) {
 			known := make([]string, len(ck.catalog.Jurisdictions))
 			for i := range ck.catalog.Jurisdictions {
 				known[i] = ck.catalog.Jurisdictions[i].ID
@@ -94,7 +94,7 @@ func (ck *operatorCheck) jurisdictions(ids []string, at Pos) {
 
 func (ck *operatorCheck) sitesNamed(ids []string, at Pos) {
 	for _, id := range ids {
-		if !slices.Contains(ck.siteIDs, id) {
+		if id != "" && !slices.Contains(ck.siteIDs, id) {
 			ck.problems.Add(at, oneOf(ck.siteIDs), "unknown site %q", id)
 		}
 	}
@@ -103,7 +103,7 @@ func (ck *operatorCheck) sitesNamed(ids []string, at Pos) {
 func (ck *operatorCheck) restrictions() {
 	var listed []string
 	for _, l := range ck.op.Restrictions {
-		if slices.Contains(listed, l.ID) {
+		if l.ID != "" && slices.Contains(listed, l.ID) {
 			ck.problems.Add(l.Pos, "", "restriction %q is listed twice", l.ID)
 		}
 		listed = append(listed, l.ID)
@@ -111,7 +111,7 @@ func (ck *operatorCheck) restrictions() {
 		for i := range ck.catalog.Restrictions {
 			known = append(known, ck.catalog.Restrictions[i].ID)
 		}
-		if !slices.Contains(known, l.ID) {
+		if l.ID != "" && !slices.Contains(known, l.ID) {
 			ck.problems.Add(l.Pos, oneOf(known), "unknown restriction %q", l.ID)
 		}
 	}
@@ -121,7 +121,7 @@ func (ck *operatorCheck) rules() {
 	var ids []string
 	for i := range ck.op.Rules {
 		r := &ck.op.Rules[i]
-		if slices.Contains(ids, r.ID) {
+		if r.ID != "" && slices.Contains(ids, r.ID) {
 			ck.problems.Add(r.Pos, "", "rule %q stands twice", r.ID)
 		}
 		ids = append(ids, r.ID)
@@ -135,7 +135,7 @@ func (ck *operatorCheck) waivers() {
 	var ids []string
 	for i := range ck.op.Waivers {
 		w := &ck.op.Waivers[i]
-		if slices.Contains(ids, w.ID) {
+		if w.ID != "" && slices.Contains(ids, w.ID) {
 			ck.problems.Add(w.Pos, "", "waiver %q stands twice", w.ID)
 		}
 		ids = append(ids, w.ID)
@@ -150,7 +150,7 @@ func (ck *operatorCheck) waivers() {
 func (ck *operatorCheck) target(t *Target, kind, id string, at Pos) {
 	named := len(t.Hosts)+len(t.Zones) > 0
 	switch {
-	case t.Vendor == "" && !named:
+	case t.Vendor == "" && !named && id != "":
 		ck.problems.Add(at, "add vendor and channels, or hosts, or zones", "%s %q picks no traffic", kind, id)
 	case t.Vendor != "" && named:
 		ck.problems.Add(at, "use one or the other", "%s %q has a vendor and also hosts or zones", kind, id)

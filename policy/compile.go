@@ -153,7 +153,7 @@ func (p *Policy) addNames() error {
 	var err error
 	entries := p.endpoints.entries()
 	if p.index, err = match.NewIndex(p.catalog.names, entries[len(p.catalog.endpoints.list):]); err != nil {
-		return Problems{{Pos: p.op.Pos, Message: err.Error()}}
+		return p.endpoints.problems(err)
 	}
 	p.classes = make([]class, p.index.NumClasses())
 	for i := range p.classes {

@@ -7,6 +7,15 @@ import (
 	"github.com/gracegate/gracegate/policy/match"
 )
 
+// Ports and paths are written in the form in which they are matched.
+type (
+	PortRange = match.PortRange
+	Pattern   = match.Pattern
+)
+
+// ParsePattern reads a path pattern: see match.ParsePattern.
+func ParsePattern(s string) (Pattern, error) { return match.ParsePattern(s) }
+
 // Source is where a fact comes from.
 type Source struct {
 	ID       string // within its file; empty for a source written in place
@@ -36,9 +45,9 @@ type Vendor struct {
 // Endpoint is a set of hosts or zones that serve the same channels. One with Paths and no Hosts and Zones is a
 // fingerprint: it tells a request by its path alone, and counts only where no endpoint matched the name.
 type Endpoint struct {
-	Hosts, Zones []host.Name       // given up by NewCatalog where they came from a list
-	Ports        []match.PortRange // none: every port
-	Paths        []match.Pattern   // none: every path
+	Hosts, Zones []host.Name // given up by NewCatalog where they came from a list
+	Ports        []PortRange // none: every port
+	Paths        []Pattern   // none: every path
 	Channels     ChannelSet
 	Pinned       bool // clients check the certificate themselves: never intercepted
 	LowTrust     bool // a fingerprint of low confidence: monitored, and blocked only by an operator's rule

@@ -6,12 +6,12 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/gracegate/gracegate/policy"
 	"github.com/gracegate/gracegate/policy/host"
-	"github.com/gracegate/gracegate/policy/match"
 )
 
 // ports reads a list of ports, 443, and of ranges with both their ends, 27200-27299.
-func (r *reader) ports(out *[]match.PortRange) reading {
+func (r *reader) ports(out *[]policy.PortRange) reading {
 	return r.filled("port", r.each("port", func(n *yaml.Node) {
 		s, ok := r.scalar(n, "a port")
 		if !ok {
@@ -33,18 +33,18 @@ func (r *reader) ports(out *[]match.PortRange) reading {
 			r.wrong(n, "write "+to+"-"+from, "ports %s count down", quote(s))
 			return
 		}
-		*out = append(*out, match.PortRange{First: first, Last: last})
+		*out = append(*out, policy.PortRange{First: first, Last: last})
 	}))
 }
 
 // paths reads a pattern of paths or a list of them.
-func (r *reader) paths(out *[]match.Pattern) reading {
+func (r *reader) paths(out *[]policy.Pattern) reading {
 	return r.oneOrMore("path", func(n *yaml.Node) {
 		s, ok := r.scalar(n, "a path")
 		if !ok {
 			return
 		}
-		p, err := match.ParsePattern(s)
+		p, err := policy.ParsePattern(s)
 		if err != nil {
 			r.wrong(n, "", "%s", err)
 			return
