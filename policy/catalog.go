@@ -119,22 +119,21 @@ func (t *endpointTable) add(vendors []Vendor, number map[string]int) {
 	}
 }
 
-// problems puts what the index cannot take where it stands.
+// problems puts what the index cannot take, many errors joined, where it stands.
 func (t *endpointTable) problems(err error) Problems {
-	var problems Problems
-	all := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only a join of its own is taken apart
-		all = joined.Unwrap()
-	}
-	for _, err := range all {
-		var e *match.EntryError
-		if errors.As(err, &e) && len(e.Entries) > 0 {
-			problems.Add(t.list[e.Entries[0]].Pos, "", "%s", e.Reason)
-			continue
+	var e *match.EntryError
+	switch joined, ok := err.(interface{ Unwrap() []error }); { //nolint:errorlint // a join is taken apart, whatever it holds
+	case ok:
+		var problems Problems
+		for _, err := range joined.Unwrap() {
+			problems = append(problems, t.problems(err)...)
 		}
-		problems.Add(Pos{}, "", "%s", err.Error())
+		return problems
+	case errors.As(err, &e) && len(e.Entries) > 0:
+		return Problems{{Pos: t.list[e.Entries[0]].Pos, Message: e.Reason}}
+	default:
+		return Problems{{Message: err.Error()}}
 	}
-	return problems
 }
 
 // fingerprint tells an endpoint that is known by its path alone.
