@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -50,6 +52,18 @@ func serve(ctx context.Context, cfg *config.Config, log, records *zap.Logger, re
 		log = log.With(zap.Bool("gracegate.simulated_clock", true))
 		records = records.With(zap.Bool("gracegate.simulated_clock", true))
 	}
+	hup := make(chan os.Signal, 1) // from the start on: one that nobody catches ends the process
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	var files *watcher
+	if cfg.Policy.Reload {
+		var err error
+		if files, err = newWatcher(cfg.Policy.File, cfg.Policy.Catalog); err != nil {
+			log.Error("policy and catalogue are not watched", zap.Error(err), zap.String("hint", "send SIGHUP after a change"))
+		} else {
+			defer files.close()
+		}
+	}
 	g, err := newGateway(cfg, clk, log, records)
 	if err != nil {
 		return err
@@ -62,13 +76,9 @@ func serve(ctx context.Context, cfg *config.Config, log, records *zap.Logger, re
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	go func() { stop(g.serve()) }()
-	go g.reloadOnSignal(ctx)
-	if cfg.Policy.Reload {
-		go func() {
-			if err := watch(ctx, cfg.Policy.File, cfg.Policy.Catalog, log, func() { g.reload("files changed") }); err != nil {
-				log.Error("policy and catalogue are not watched", zap.Error(err))
-			}
-		}()
+	go g.reloadOnSignal(ctx, hup)
+	if files != nil {
+		go files.run(ctx, log, func() { g.reload("files changed") })
 	}
 	proxies, admin := g.addresses()
 	log.Info("listening", zap.Strings("proxy", proxies), zap.String("admin", admin))

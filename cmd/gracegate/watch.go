@@ -17,31 +17,46 @@ import (
 // settle is how long the files must be quiet before they are read: editors and mounts change them in several steps.
 const settle = 200 * time.Millisecond
 
-// watch calls changed whenever the policy file or the catalogue's directory became different, until ctx ends. It follows
-// renames and swapped symlinks, at any place in the paths, by watching the directories around them.
-func watch(ctx context.Context, policyFile, catalogDir string, log *zap.Logger, changed func()) error {
-	w, err := fsnotify.NewWatcher()
+// watcher follows the policy file and the catalogue's directory through renames and swapped symlinks, at any place in their
+// paths, by watching the directories around them.
+type watcher struct {
+	policyFile, catalogDir string
+	notify                 *fsnotify.Watcher
+	last                   string
+}
+
+// newWatcher begins to watch. That comes before the files are read for the first time: what changes in between is then seen,
+// rather than taken for what was read.
+func newWatcher(policyFile, catalogDir string) (*watcher, error) {
+	n, err := fsnotify.NewWatcher()
 	if err != nil {
-		return failed(fmt.Errorf("watching for changes: %w", err), "set policy.reload to false and send SIGHUP instead")
+		return nil, fmt.Errorf("watching for changes: %w", err)
 	}
-	defer w.Close()
-	last := filesPrint(policyFile, catalogDir)
-	watchAround(w, policyFile, catalogDir)
+	w := &watcher{policyFile: policyFile, catalogDir: catalogDir, notify: n}
+	watchAround(n, policyFile, catalogDir)
+	w.last = filesPrint(policyFile, catalogDir)
+	return w, nil
+}
+
+func (w *watcher) close() { _ = w.notify.Close() }
+
+// run calls changed whenever the files became different, until ctx ends.
+func (w *watcher) run(ctx context.Context, log *zap.Logger, changed func()) {
 	timer := time.NewTimer(settle)
 	timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-w.Events:
+			return
+		case <-w.notify.Events:
 			timer.Reset(settle)
-		case err := <-w.Errors:
+		case err := <-w.notify.Errors:
 			log.Warn("watching policy and catalogue", zap.Error(err), zap.String("hint", "send SIGHUP after a change"))
 		case <-timer.C:
 			// What was swapped in is watched from now on. Looking at the files comes after that, so that no change is missed.
-			watchAround(w, policyFile, catalogDir)
-			if now := filesPrint(policyFile, catalogDir); now != last {
-				last = now
+			watchAround(w.notify, w.policyFile, w.catalogDir)
+			if now := filesPrint(w.policyFile, w.catalogDir); now != w.last {
+				w.last = now
 				changed()
 			}
 		}
