@@ -63,7 +63,9 @@ func (s *Server) exchange(w http.ResponseWriter, r *http.Request, f *flow) {
 		s.record(f, audit.End)
 	}()
 	r = r.WithContext(ctx)
-	r.Body = &countedBody{ReadCloser: r.Body, flow: f}
+	if r.Body != http.NoBody { // the transport must see that there is none: it sends and repeats such a request differently
+		r.Body = &countedBody{ReadCloser: r.Body, flow: f}
+	}
 	if f.kind == "websocket" {
 		s.webSocket(w, r, f)
 		return
