@@ -84,8 +84,16 @@ func (s *Server) unreachable(w http.ResponseWriter, r *http.Request, f *flow, er
 	s.noteFailure(f, err)
 	s.count(f)
 	s.record(f, audit.End)
-	w.Header().Set("Connection", "close")
-	s.refusals.failure(w, r, why)
+	s.refusals.write(w, r, why.refusal())
+}
+
+// noAnswer notes why the origin of a plain request gave no answer, and answers in its place.
+func (s *Server) noAnswer(r *http.Request, f *flow, err error) *http.Response {
+	why := failureOf(err)
+	f.status = why.status
+	f.end(why.reason)
+	s.noteFailure(f, err)
+	return s.refusals.response(r, why.refusal())
 }
 
 // noteFailure counts and logs why an origin could not be reached.

@@ -1,11 +1,12 @@
 package proxy
 
 import (
+	"bytes"
 	_ "embed"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -30,7 +31,7 @@ type refusal struct {
 	Detail  string
 	Error   string // RFC 9209 proxy error type; empty: the client's own mistake
 	ID      string // the decisive restriction, rule or setting
-	Kind    string // restriction, rule, unseen, default, guard, clock, record
+	Kind    string // restriction, rule, unseen, default, guard, clock, record, protocol, gateway
 	Source  string // address of the restriction's text
 	Contact Operator
 }
@@ -66,13 +67,6 @@ func (rf *refusals) policy(w http.ResponseWriter, r *http.Request, ruled *ruling
 	case "record":
 		answer.Detail = "The gateway cannot record what passes at present, and its policy wants that."
 	}
-	h := w.Header()
-	if rf.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(rf.retryAfter.Seconds())))
-	}
-	if rf.operator.URL != "" && answer.Status == http.StatusUnavailableForLegalReasons {
-		h.Set("Link", "<"+rf.operator.URL+`>; rel="blocked-by"`) // RFC 7725
-	}
 	rf.write(w, r, &answer)
 }
 
@@ -97,28 +91,41 @@ func NotAProxyRequest(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// failure answers a request whose origin could not be reached.
-func (rf *refusals) failure(w http.ResponseWriter, r *http.Request, f failure) {
-	for field, values := range f.header() {
-		w.Header()[field] = values
-	}
-	w.WriteHeader(f.status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(f.body())
+// response is an answer as the result of a round trip.
+func (rf *refusals) response(r *http.Request, a *refusal) *http.Response {
+	h := make(http.Header)
+	body := rf.render(h, r, a)
+	return &http.Response{
+		StatusCode: a.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
+		Header: h, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
 	}
 }
 
 func (rf *refusals) write(w http.ResponseWriter, r *http.Request, a *refusal) {
+	body := rf.render(w.Header(), r, a)
+	w.WriteHeader(a.Status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body)
+	}
+}
+
+// render sets the fields of an answer and returns its body.
+func (rf *refusals) render(h http.Header, r *http.Request, a *refusal) []byte {
 	a.Contact = rf.operator
-	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	if a.Error != "" {
 		h.Set("Proxy-Status", proxyStatus(a.Error, a.ID+": "+a.Detail))
 	}
+	if a.deliberate() && rf.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(rf.retryAfter.Seconds())))
+	}
+	if rf.operator.URL != "" && a.Status == http.StatusUnavailableForLegalReasons {
+		h.Set("Link", "<"+rf.operator.URL+`>; rel="blocked-by"`) // RFC 7725
+	}
 	if r.Method == http.MethodConnect || a.Kind == "protocol" {
 		h.Set("Connection", "close")
 	}
-	var body strings.Builder
+	var body bytes.Buffer
 	if strings.Contains(r.Header.Get("Accept"), "text/html") {
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
@@ -130,11 +137,11 @@ func (rf *refusals) write(w http.ResponseWriter, r *http.Request, a *refusal) {
 		body.Write(a.problem())
 	}
 	h.Set("Content-Length", strconv.Itoa(body.Len()))
-	w.WriteHeader(a.Status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write([]byte(body.String()))
-	}
+	return body.Bytes()
 }
+
+// deliberate tells that the answer would be the same soon again, so that an updater had better wait.
+func (a *refusal) deliberate() bool { return a.Kind != "protocol" && a.Kind != "gateway" }
 
 // problem is the refusal as RFC 9457 problem details.
 func (a *refusal) problem() []byte {
@@ -163,54 +170,6 @@ func (a *refusal) problem() []byte {
 		return []byte("{}")
 	}
 	return append(body, '\n')
-}
-
-// failure is why an origin gave no answer.
-type failure struct {
-	status int
-	reason string // for metrics and the record
-	proxy  string // RFC 9209 error type
-	detail string // safe to show: without addresses that only the gateway knows
-}
-
-func failureOf(err error) failure {
-	var guard *GuardError
-	if errors.As(err, &guard) {
-		return failure{http.StatusForbidden, "guarded", "destination_ip_prohibited", "the name leads to an address that this gateway does not dial"}
-	}
-	var dial *DialError
-	if errors.As(err, &dial) {
-		switch dial.Reason {
-		case "dns":
-			return failure{http.StatusBadGateway, "dns", "dns_error", "the name could not be resolved"}
-		case "timeout":
-			return failure{http.StatusGatewayTimeout, "timeout", "connection_timeout", "the origin did not answer in time"}
-		case "refused":
-			return failure{http.StatusBadGateway, "refused", "connection_refused", "the origin refused the connection"}
-		default:
-			return failure{http.StatusBadGateway, dial.Reason, "destination_unavailable", "the origin could not be reached"}
-		}
-	}
-	if timeout, ok := errors.AsType[interface {
-		error
-		Timeout() bool
-	}](err); ok && timeout.Timeout() {
-		return failure{http.StatusGatewayTimeout, "timeout", "http_response_timeout", "the origin did not answer in time"}
-	}
-	return failure{http.StatusBadGateway, "upstream", "http_protocol_error", "the origin's answer could not be understood, or broke off"}
-}
-
-func (f failure) header() http.Header {
-	return http.Header{
-		"Content-Type":  {"application/problem+json"},
-		"Cache-Control": {"no-store"},
-		"Proxy-Status":  {proxyStatus(f.proxy, f.detail)},
-	}
-}
-
-func (f failure) body() []byte {
-	a := refusal{Status: f.status, Title: http.StatusText(f.status), Detail: sentence(f.detail), Kind: "gateway", ID: f.reason}
-	return a.problem()
 }
 
 // proxyStatus is an RFC 9209 field: the details are a structured-field string, so ASCII only, quotes and backslashes escaped.

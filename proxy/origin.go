@@ -1,10 +1,8 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -72,7 +70,7 @@ func (c *idleConn) Write(p []byte) (int, error) {
 // back, and a failure becomes an answer that the client can read.
 type originTripper struct {
 	transport *http.Transport
-	failed    func(*flow, error) // told of every origin that gave no answer
+	failed    func(*http.Request, *flow, error) *http.Response // told of every origin that gave no answer, it answers instead
 }
 
 func (t *originTripper) roundTrip(r *http.Request) (*http.Response, error) {
@@ -101,8 +99,7 @@ func (t *originTripper) roundTrip(r *http.Request) (*http.Response, error) {
 			f.end("client")
 			return nil, err
 		}
-		t.failed(f, err)
-		return failedResponse(r, f, err), nil
+		return t.failed(r, f, err), nil
 	}
 	f.status = resp.StatusCode
 	stripResponse(resp, upgrade)
@@ -125,19 +122,5 @@ func stripResponse(resp *http.Response, upgrade bool) {
 	resp.Header.Del("Alt-Svc")
 	for _, field := range []string{"Host", "Content-Length", "Transfer-Encoding"} {
 		resp.Trailer.Del(field)
-	}
-}
-
-// failedResponse is the answer where the origin gave none.
-func failedResponse(r *http.Request, f *flow, err error) *http.Response {
-	s := failureOf(err)
-	f.status = s.status
-	f.end(s.reason)
-	body := s.body()
-	return &http.Response{
-		StatusCode: s.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
-		Header:        s.header(),
-		Body:          io.NopCloser(bytes.NewReader(body)),
-		ContentLength: int64(len(body)),
 	}
 }

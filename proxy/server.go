@@ -71,7 +71,7 @@ type Server struct {
 func New(cfg Config) *Server {
 	s := &Server{cfg: cfg}
 	s.gate = gate{policies: cfg.Policies, clock: cfg.Clock, recorder: cfg.Recorder}
-	s.road = &originTripper{transport: newTransport(cfg.Dialer, cfg.Idle), failed: s.noteFailure}
+	s.road = &originTripper{transport: newTransport(cfg.Dialer, cfg.Idle), failed: s.noAnswer}
 	s.plain = newForwarder(s.road, cfg.Log)
 	s.refusals = refusals{retryAfter: cfg.RetryAfter, operator: cfg.Operator}
 	protocols := new(http.Protocols)

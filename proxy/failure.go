@@ -1,0 +1,50 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+)
+
+// failure is why an origin gave no answer.
+type failure struct {
+	status int
+	reason string // for metrics and the record
+	proxy  string // RFC 9209 error type
+	detail string // safe to show: without addresses that only the gateway knows
+}
+
+func failureOf(err error) failure {
+	var guard *GuardError
+	if errors.As(err, &guard) {
+		return failure{http.StatusForbidden, "guarded", "destination_ip_prohibited", "the name leads to an address that this gateway does not dial"}
+	}
+	var dial *DialError
+	if errors.As(err, &dial) {
+		switch dial.Reason {
+		case "dns":
+			return failure{http.StatusBadGateway, "dns", "dns_error", "the name could not be resolved"}
+		case "timeout":
+			return failure{http.StatusGatewayTimeout, "timeout", "connection_timeout", "the origin did not answer in time"}
+		case "refused":
+			return failure{http.StatusBadGateway, "refused", "connection_refused", "the origin refused the connection"}
+		default:
+			return failure{http.StatusBadGateway, dial.Reason, "destination_unavailable", "the origin could not be reached"}
+		}
+	}
+	if timeout, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](err); ok && timeout.Timeout() {
+		return failure{http.StatusGatewayTimeout, "timeout", "http_response_timeout", "the origin did not answer in time"}
+	}
+	return failure{http.StatusBadGateway, "upstream", "http_protocol_error", "the origin's answer could not be understood, or broke off"}
+}
+
+// refusal is the answer to whoever asked.
+func (f failure) refusal() *refusal {
+	a := &refusal{Status: f.status, Title: http.StatusText(f.status), Detail: sentence(f.detail), Error: f.proxy, ID: f.reason, Kind: "gateway"}
+	if f.status == http.StatusForbidden {
+		a.Title, a.ID, a.Kind = "Refused by this gateway", "destination", "guard"
+	}
+	return a
+}
