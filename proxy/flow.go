@@ -53,10 +53,10 @@ func (s *Server) count(f *flow) {
 	s.cfg.Observer.Decided(&f.ruling.Decision, f.ruling.Cause(), f.ruling.took)
 }
 
-// record writes a flow down, if it is governed, refused, or everything is to be recorded.
+// record writes a flow down, if it is governed, refused (by the policy or by a guard), or everything is to be recorded.
 func (s *Server) record(f *flow, event audit.Event) {
 	d := &f.ruling.Decision
-	if !d.Governed && d.Verdict == policy.Allow && !s.cfg.Ungoverned {
+	if !d.Governed && d.Verdict == policy.Allow && f.guard == "" && !s.cfg.Ungoverned {
 		return
 	}
 	now := time.Now()

@@ -119,7 +119,7 @@ func (w *wire) answer(method string) answer {
 func (r *rig) tunnel(authority string) *wire {
 	r.t.Helper()
 	w := r.wire()
-	w.send("CONNECT " + authority + " HTTP/1.1\r\nHost: " + authority + "\r\n\r\n").answer(http.MethodConnect).want(r.t, http.StatusOK)
+	w.send("CONNECT "+authority+" HTTP/1.1\r\nHost: "+authority+"\r\n\r\n").answer(http.MethodConnect).want(r.t, http.StatusOK)
 	return w
 }
 
@@ -127,7 +127,7 @@ func (r *rig) tunnel(authority string) *wire {
 func (r *rig) refused(authority, header string, status int) answer {
 	r.t.Helper()
 	w := r.wire()
-	a := w.send("CONNECT " + authority + " HTTP/1.1\r\nHost: " + authority + "\r\n" + header + "\r\n").answer(http.MethodConnect).want(r.t, status)
+	a := w.send("CONNECT "+authority+" HTTP/1.1\r\nHost: "+authority+"\r\n"+header+"\r\n").answer(http.MethodConnect).want(r.t, status)
 	if end := w.end(); end != io.EOF {
 		r.t.Errorf("after the refusal: %v, want the end", end)
 	}
@@ -165,7 +165,9 @@ func reset(c *net.TCPConn) {
 }
 
 // isReset tells that a connection did not end cleanly.
-func isReset(err error) bool { return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) }
+func isReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
 
 // program runs a real client and returns what it printed and its exit code. It skips the test where the program is missing,
 // unless CI says that nothing may be.
