@@ -44,11 +44,11 @@ type DialConfig struct {
 // connects to exactly those that passed: between judging and connecting no name is looked up again. It is safe for
 // concurrent use.
 type Dialer struct {
-	resolver *net.Resolver
-	hosts    map[hostPort]netip.AddrPort
-	guard    *Guard
-	timeout  time.Duration
-	refused  []netip.AddrPort
+	lookup  func(ctx context.Context, network, name string) ([]netip.Addr, error)
+	hosts   map[hostPort]netip.AddrPort
+	guard   *Guard
+	timeout time.Duration
+	refused []netip.AddrPort
 }
 
 type hostPort struct {
@@ -71,15 +71,10 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 1
 // NewDialer makes a dialer. Nothing is looked up before the first Dial.
 func NewDialer(cfg DialConfig) *Dialer {
 	d := &Dialer{
-		resolver: &net.Resolver{},
-		hosts:    make(map[hostPort]netip.AddrPort),
-		guard:    cfg.Guard,
-		timeout:  cfg.Timeout,
-	}
-	if cfg.Resolver != "" {
-		d.resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, cfg.Resolver)
-		}}
+		lookup:  newResolver(cfg.Resolver).LookupNetIP,
+		hosts:   make(map[hostPort]netip.AddrPort),
+		guard:   cfg.Guard,
+		timeout: cfg.Timeout,
 	}
 	for _, h := range cfg.Hosts {
 		at := hostPort{h.Name, h.Port}
@@ -94,6 +89,21 @@ func NewDialer(cfg DialConfig) *Dialer {
 		d.refused = append(d.refused, unmap(r))
 	}
 	return d
+}
+
+// newResolver makes a resolver that asks one server, or those of the system if it is empty. A look-up that is given up
+// closes its sockets; left alone, package net would wait on them for seconds.
+func newResolver(server string) *net.Resolver {
+	return &net.Resolver{PreferGo: server != "", Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if server != "" {
+			address = server
+		}
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		if err == nil {
+			context.AfterFunc(ctx, func() { _ = conn.Close() }) // net ends ctx after each exchange
+		}
+		return conn, err
+	}}
 }
 
 // Dial connects to a host. The error is a [*GuardError] if every address of the host is refused, else a [*DialError].
@@ -145,7 +155,7 @@ func (d *Dialer) resolve(ctx context.Context, name host.Name) ([]netip.Addr, err
 		return []netip.Addr{addr}, nil
 	}
 	// The dot at the end keeps search domains out: what is dialled is the name that was judged, not one below it.
-	addrs, err := d.resolver.LookupNetIP(ctx, "ip", name.String()+".")
+	addrs, err := d.lookup(ctx, "ip", name.String()+".")
 	if err != nil {
 		return nil, &lookupError{err}
 	}

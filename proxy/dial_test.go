@@ -282,6 +282,24 @@ func TestDialJudgesEachTime(t *testing.T) {
 	}
 }
 
+func TestLookup(t *testing.T) {
+	t.Parallel()
+	own := listen(t, "127.0.0.1:0")
+	d := NewDialer(DialConfig{Guard: loopbackGuard(), Refused: []netip.AddrPort{own.at}})
+	var asked []string
+	d.lookup = func(_ context.Context, network, name string) ([]netip.Addr, error) {
+		asked = append(asked, network+" "+name)
+		return []netip.Addr{netip.MustParseAddr("::ffff:127.0.0.1")}, nil
+	}
+	var refused *GuardError
+	if err := dial(t, d, "host", own.at.Port()); !errors.As(err, &refused) || refused.Class != "listener" {
+		t.Errorf("a listener by its mapped address: %v", err)
+	}
+	if !slices.Equal(asked, []string{"ip host."}) {
+		t.Errorf("asked for %q, which a search domain could make another name", asked)
+	}
+}
+
 func TestDialOverride(t *testing.T) {
 	t.Parallel()
 	any, exact := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
