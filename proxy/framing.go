@@ -27,7 +27,7 @@ const (
 // pass returns how many bytes of b may be let through. B begins with the first byte that was not let through yet; pass is
 // called again with the rest and more. A fault ends the connection behind the bytes that may pass.
 func (f *framing) pass(b []byte) (n int, fault *Fault) {
-	for n < len(b) && f.part != inTunnel {
+	for n < len(b) {
 		k, fault := f.step(b[n:])
 		n += k
 		if fault != nil || k == 0 {
@@ -37,7 +37,7 @@ func (f *framing) pass(b []byte) (n int, fault *Fault) {
 	return n, nil
 }
 
-// step is pass for one part of one message. It returns 0 if that part needs more bytes.
+// step is pass for one part of one message. It returns 0 if that part needs more bytes, or if HTTP has ended.
 func (f *framing) step(b []byte) (n int, fault *Fault) {
 	switch f.part {
 	case inHead:

@@ -224,6 +224,7 @@ func TestFramingCounts(t *testing.T) {
 		{get + get + get, 3, "", io.EOF},
 		{get + "X / HTTP/1.1\r\nHost: a\nHost: b\r\n\r\n" + get, 1, "bare-lf", io.EOF},
 		{get + chunkedHead + "5\r\nabcde\r\n0\r\n\r\n" + get, 3, "", io.EOF},
+		{strings.Repeat(chunkedHead+"5;x\r\nabcde\r\n0\r\nX: y\r\n\r\n"+get, 20), 40, "", io.EOF}, // no state is left over
 		{get + chunkedHead + "5\r\nabc", 2, "", io.ErrUnexpectedEOF},
 		{get + chunkedHead + "5\nabc", 2, "chunk-size", nil},
 		{get + "CONNECT a:443 HTTP/1.0\r\n\r\n" + get + get, 2, "", io.EOF},

@@ -84,7 +84,7 @@ func (c *frontConn) Read(p []byte) (int, error) {
 		case c.framing.part == inTunnel && c.w-c.r >= maxEarly:
 			// Nothing happened, as far as net/http is concerned. It stops watching the client.
 			return 0, nil
-		case c.buf == nil && c.framing.part != inTunnel:
+		case c.buf == nil:
 			if n, err := c.readDirectly(p); n > 0 || err != nil {
 				return n, err
 			}
@@ -109,13 +109,12 @@ func (c *frontConn) readDirectly(p []byte) (int, error) {
 	if n == 0 {
 		return 0, err
 	}
-	passed, fault := c.framing.pass(p[:n])
+	passed, fault := c.pass(p[:n])
 	if fault != nil {
 		c.refuse(fault)
 	} else {
 		c.hold(p[passed:n])
 	}
-	c.deadlines.restart(passed)
 	return passed, nil
 }
 
@@ -128,13 +127,21 @@ func (c *frontConn) readHeld() error {
 	}
 	c.w += n
 	var fault *Fault
-	c.free, fault = c.framing.pass(c.buf[c.r:c.w])
-	c.deadlines.restart(c.free)
+	c.free, fault = c.pass(c.buf[c.r:c.w])
 	if fault != nil {
 		c.w = c.r + c.free
 		c.refuse(fault)
 	}
 	return nil
+}
+
+// pass returns how many bytes of b are let through. Once some are, whatever is awaited next has its full time.
+func (c *frontConn) pass(b []byte) (n int, fault *Fault) {
+	n, fault = c.framing.pass(b)
+	if n > 0 {
+		c.deadlines.headBy = time.Time{}
+	}
+	return n, fault
 }
 
 // refuse ends the stream for a fault, behind what was let through before it.

@@ -247,7 +247,11 @@ func detached(t *testing.T, w http.ResponseWriter) (tcp *net.TCPConn, unread, ea
 	if err != nil {
 		t.Error(err)
 	}
-	tcp, early = conn.(*frontConn).Detach()
+	front := conn.(*frontConn)
+	tcp, early = front.Detach()
+	if front.buf != nil {
+		t.Error("a detached front holds a buffer")
+	}
 	if n, err := conn.Read(make([]byte, 1)); n != 0 || err == nil {
 		t.Errorf("a detached front still reads: %d, %v", n, err)
 	}

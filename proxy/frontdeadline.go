@@ -16,13 +16,6 @@ type frontDeadlines struct {
 	own   time.Time // for what is awaited now
 }
 
-// restart gives the next head its full time once something was let through.
-func (d *frontDeadlines) restart(passed int) {
-	if passed > 0 {
-		d.headBy = time.Time{}
-	}
-}
-
 // set changes one of the two, and tells the connection.
 func (d *frontDeadlines) set(c net.Conn, which *time.Time, t time.Time) error {
 	d.mu.Lock()

@@ -107,6 +107,19 @@ func TestHeadInTime(t *testing.T) {
 			expect(t, status(t, in, start)[:9], "200 GET /")
 		}
 	})
+	inBubble(t, timed, echoPath, func(t *testing.T, c net.Conn, in *bufio.Reader) {
+		start := time.Now()
+		for range 3 { // so have trailers, and a head behind them
+			sendNow(t, c, chunkedHead+"0\r\n")
+			time.Sleep(9 * time.Second)
+			sendNow(t, c, "\r\n")
+			expect(t, status(t, in, start)[:10], "200 POST /")
+			sendNow(t, c, "GET / HTTP/1.1\r\n")
+			time.Sleep(9 * time.Second)
+			sendNow(t, c, "Host: a\r\n\r\n")
+			expect(t, status(t, in, start)[:9], "200 GET /")
+		}
+	})
 }
 
 func TestIdleConnection(t *testing.T) {

@@ -126,7 +126,7 @@ func checkTarget(method string, target []byte) *Fault {
 		return nil
 	}
 	u, err := url.ParseRequestURI(uri)
-	if err != nil || uri[0] != '/' && (u.Scheme == "" || u.Opaque != "" || u.Host == "") {
+	if err != nil || uri[0] != '/' && u.Host == "" {
 		return bad
 	}
 	return nil
