@@ -25,7 +25,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, client netip.Ad
 		err = errors.New("a CONNECT target needs a port, as in " + name.String() + ":443")
 	}
 	if err != nil {
-		s.refusals.fault(w, r, &Fault{Status: http.StatusBadRequest, Code: "bad-target", Detail: err.Error()})
+		s.fault(w, r, badRequest("bad-target", err.Error()))
 		return
 	}
 	f := &flow{kind: "tunnel", started: time.Now(), client: client, url: "https://" + host.Join(name, port), facts: policy.Facts{
@@ -33,7 +33,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, client netip.Ad
 	}}
 	s.judge(f)
 	if !s.portAllowed(f) {
-		s.guarded(w, r, f, "port", fmt.Sprintf("port %d is not opened for this proxy", port))
+		s.wrongPort(w, r, f)
 		return
 	}
 	if f.ruling.Verdict == policy.Block {
@@ -67,13 +67,14 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *flow) {
 	s.refusals.policy(w, r, &f.ruling)
 }
 
-// guarded records and answers what a guard of the road refuses before any dial.
-func (s *Server) guarded(w http.ResponseWriter, r *http.Request, f *flow, guard, detail string) {
-	f.guard, f.status = guard, http.StatusForbidden
+// wrongPort records and answers a flow that the port guard refuses, before any dial.
+func (s *Server) wrongPort(w http.ResponseWriter, r *http.Request, f *flow) {
+	detail := fmt.Sprintf("port %d is not opened for this proxy", f.facts.Port)
+	s.noteGuard(f, "port", fmt.Sprintf("%s; upstream.ports: [%d] would open it", detail, f.facts.Port))
+	f.status = http.StatusForbidden
 	f.end("guarded")
-	s.cfg.Observer.Guarded(guard)
-	s.record(f, audit.Refused)
-	s.refusals.guard(w, r, guard, detail)
+	s.record(f, f.last())
+	s.refusals.guard(w, r, "port", detail)
 }
 
 // unreachable records and answers a CONNECT whose target could not be dialled.
@@ -83,7 +84,7 @@ func (s *Server) unreachable(w http.ResponseWriter, r *http.Request, f *flow, er
 	f.end(why.reason)
 	s.noteFailure(f, err)
 	s.count(f)
-	s.record(f, audit.End)
+	s.record(f, f.last())
 	s.refusals.write(w, r, why.refusal())
 }
 
@@ -100,13 +101,20 @@ func (s *Server) noAnswer(r *http.Request, f *flow, err error) *http.Response {
 func (s *Server) noteFailure(f *flow, err error) {
 	var guard *GuardError
 	if errors.As(err, &guard) {
-		f.guard = guard.Guard
-		s.cfg.Observer.Guarded(guard.Guard)
-		s.cfg.Log.Warn("destination refused", zap.String("host", f.facts.Authority.String()), zap.Error(err))
+		s.noteGuard(f, guard.Guard, guard.Detail())
 		return
 	}
 	s.cfg.Observer.DialFailed(failureOf(err).reason)
 	s.cfg.Log.Debug("origin unreachable", zap.String("host", f.facts.Authority.String()), zap.Error(err))
+}
+
+// noteGuard counts and logs that a guard refused a destination. The detail is for the operator: it may hold addresses, and
+// tells what would open the way.
+func (s *Server) noteGuard(f *flow, guard, detail string) {
+	f.guard = guard
+	s.cfg.Observer.Guarded(guard)
+	s.cfg.Log.Warn("destination refused", zap.String("client", f.client.Addr().String()),
+		zap.String("host", host.Join(f.facts.Authority, f.facts.Port)), zap.String("guard", guard), zap.String("detail", detail))
 }
 
 // portAllowed is the port guard: 80, 443, the ports of the policy's endpoints, and those that the operator opened.

@@ -45,6 +45,14 @@ func (f *flow) endedBy() string {
 	return f.ended
 }
 
+// last is what the last record of the flow tells: a guard may refuse it only when it dials.
+func (f *flow) last() audit.Event {
+	if f.guard != "" {
+		return audit.Refused
+	}
+	return audit.End
+}
+
 // judge asks the gate about the flow as far as it is seen.
 func (s *Server) judge(f *flow) { f.ruling = s.gate.decide(&f.facts) }
 

@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/netip"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gracegate/gracegate/audit"
 	"github.com/gracegate/gracegate/policy"
 	"github.com/gracegate/gracegate/policy/host"
 )
@@ -20,7 +18,7 @@ import (
 func (s *Server) forward(w http.ResponseWriter, r *http.Request, client netip.AddrPort) {
 	name, port, err := target(r)
 	if err != nil {
-		s.refusals.fault(w, r, &Fault{Status: http.StatusBadRequest, Code: "bad-target", Detail: err.Error()})
+		s.fault(w, r, badRequest("bad-target", err.Error()))
 		return
 	}
 	f := &flow{kind: "plain", started: time.Now(), client: client, url: r.URL.String(), facts: policy.Facts{
@@ -29,7 +27,7 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, client netip.Ad
 	f.facts.Path, _ = policy.CleanPath(r.URL.EscapedPath())
 	s.judge(f)
 	if !s.portAllowed(f) {
-		s.guarded(w, r, f, "port", fmt.Sprintf("port %d is not opened for this proxy", port))
+		s.wrongPort(w, r, f)
 		return
 	}
 	if f.ruling.Verdict == policy.Block {
@@ -60,7 +58,7 @@ func (s *Server) exchange(w http.ResponseWriter, r *http.Request, f *flow) {
 		f.end("complete")
 		s.flows.remove(f)
 		s.cfg.Observer.FlowClosed(f.kind, f.endedBy())
-		s.record(f, audit.End)
+		s.record(f, f.last())
 	}()
 	r = r.WithContext(ctx)
 	if r.Body != http.NoBody { // the transport must see that there is none: it sends and repeats such a request differently

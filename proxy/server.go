@@ -120,7 +120,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // ServeHTTP takes one request that the front let through.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if fault, ok := FaultOf(r); ok {
-		s.refusals.fault(w, r, fault)
+		s.fault(w, r, fault)
 		return
 	}
 	client, zoned := clientOf(r)
@@ -139,6 +139,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.cfg.Local.ServeHTTP(w, r)
 	}
+}
+
+// fault logs and answers a request that is not understood, or could be understood in two ways.
+func (s *Server) fault(w http.ResponseWriter, r *http.Request, fault *Fault) {
+	client, _ := clientOf(r)
+	s.cfg.Log.Info("request not understood", zap.String("client", client.Addr().String()),
+		zap.Int("status", fault.Status), zap.String("code", fault.Code), zap.String("detail", fault.Detail))
+	s.refusals.fault(w, r, fault)
 }
 
 // frontListener puts the front before net/http.
