@@ -1,0 +1,8 @@
+# Names for commands; .ci/run is all of them in order.
+.PHONY: check lint test image tour docs
+check:; bash .ci/run
+lint:; go tool -modfile=.ci/tools/go.mod golangci-lint run ./...
+test:; go test -race -shuffle=on ./...
+docs:; go test . -run TestSettingsTableIsCurrent -update
+image:; docker build --target gateway --tag gracegate:local .
+tour:; docker compose up -d --build --wait
