@@ -120,8 +120,10 @@ func (p *Policy) decide(at int64, f *Facts, l *looked) Decision {
 	for i := range l.n {
 		idx[i] = l.names[i].timeline.at(at)
 	}
-	reach := &p.reach[l.scope]
-	r := reach.at(at)
+	reach, r := &p.reach[l.scope], 0
+	if l.toCome {
+		r = reach.at(at)
+	}
 	now, by := p.combine(f, l, &idx, reach.spans[r].verdict)
 	d := Decision{
 		Verdict: now.verdict, State: now.state, Need: now.need, Would: now.would, Governed: l.governed,

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"slices"
-	"sort"
 
 	"github.com/gracegate/gracegate/policy/match"
 )
@@ -32,14 +31,15 @@ type cell struct {
 
 // at returns the index of the span that holds at an instant.
 func (t *timeline) at(at int64) int {
-	if len(t.spans) <= 8 {
-		i := len(t.spans) - 1
-		for i > 0 && t.spans[i].from > at {
-			i--
+	lo, hi := 0, len(t.spans) // the span begins by at; the span at hi does not
+	for hi-lo > 1 {
+		if mid := int(uint(lo+hi) >> 1); t.spans[mid].from <= at {
+			lo = mid
+		} else {
+			hi = mid
 		}
-		return i
 	}
-	return sort.Search(len(t.spans), func(i int) bool { return t.spans[i].from > at }) - 1
+	return lo
 }
 
 // until returns the instant at which span i ends, or never.
