@@ -1,0 +1,201 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The commands of a script that runs a gateway:
+//
+//	serve [FLAG...]     run gracegate serve on free ports, and wait until it is ready; $PROXY and $ADMIN are its addresses
+//	origin              run gracegate demo's origins on free ports; $ORIGIN and $ORIGIN_TLS are their addresses
+//	logged PATTERN      wait for a line in the log of serve, after the one that was waited for last; it is the standard output
+//	signal HUP|TERM     send a signal to serve
+//	stopped CODE        wait for the end of serve, which must have this code; its whole log is the standard output
+
+// patience bounds every wait: no machine is as slow as that.
+const patience = time.Minute
+
+// gate is the gateway of a script.
+type gate struct{ serve *background }
+
+type gateKey struct{}
+
+func running(ts *testscript.TestScript) *background {
+	g := ts.Value(gateKey{}).(*gate)
+	if g.serve == nil {
+		ts.Fatalf("no gateway runs: begin with serve")
+	}
+	return g.serve
+}
+
+func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, true, "serve [FLAG...]")
+	ready := ts.MkAbs("ready.json")
+	if err := os.Remove(ready); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		ts.Fatalf("%v", err)
+	}
+	watcher, err := fsnotify.NewWatcher()
+	ts.Check(err)
+	defer watcher.Close()
+	ts.Check(watcher.Add(filepath.Dir(ready)))
+
+	own := []string{"serve", "--ready-file", ready, "--listen-proxy", "127.0.0.1:0", "--listen-admin", "127.0.0.1:0"}
+	b := start(ts, append(own, args...))
+	ts.Value(gateKey{}).(*gate).serve = b
+	b.waitForFile(ts, watcher, ready)
+
+	var addresses struct {
+		Proxy []string
+		Admin string
+	}
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(ready)), &addresses))
+	ts.Setenv("PROXY", addresses.Proxy[0])
+	ts.Setenv("ADMIN", addresses.Admin)
+}
+
+func scriptOrigin(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 0, "origin")
+	b := start(ts, []string{"demo", "--origin", "127.0.0.1:0", "--origin-tls", "127.0.0.1:0"})
+	for scheme, name := range map[string]string{"http": "ORIGIN", "https": "ORIGIN_TLS"} {
+		b.seen = 0
+		line := b.waitForLine(ts, regexp.MustCompile("origin on "+scheme+"://"))
+		_, address, _ := strings.Cut(line, "://")
+		ts.Setenv(name, address)
+	}
+}
+
+func scriptLogged(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 1, "logged PATTERN")
+	pattern, err := regexp.Compile(args[0])
+	ts.Check(err)
+	fmt.Fprintln(ts.Stdout(), running(ts).waitForLine(ts, pattern))
+}
+
+func scriptSignal(ts *testscript.TestScript, neg bool, args []string) {
+	signals := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM}
+	usage(ts, neg, len(args) == 1 && signals[args[0]] != 0, "signal HUP|TERM")
+	ts.Check(running(ts).cmd.Process.Signal(signals[args[0]]))
+}
+
+func scriptStopped(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 1, "stopped CODE")
+	b := running(ts)
+	select {
+	case <-b.done:
+	case <-time.After(patience):
+		ts.Fatalf("it still runs:\n%s", b.log())
+	}
+	fmt.Fprint(ts.Stdout(), b.log())
+	if got := fmt.Sprint(exitCode(ts, b.err)); got != args[0] {
+		ts.Fatalf("it ended with %s, want %s:\n%s", got, args[0], b.log())
+	}
+}
+
+// background is a process that runs while the script does, and all that it printed.
+type background struct {
+	cmd  *exec.Cmd
+	done chan struct{} // closed at its end
+	err  error         // of its end
+	seen int           // how much of the text waitForLine has passed
+
+	mu   sync.Mutex
+	text []byte
+	more chan struct{} // closed when text has grown
+}
+
+func start(ts *testscript.TestScript, args []string) *background {
+	b := &background{done: make(chan struct{}), more: make(chan struct{})}
+	b.cmd = exec.Command("gracegate", args...)
+	b.cmd.Dir = ts.MkAbs(".")
+	b.cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "TMPDIR=" + ts.Getenv("TMPDIR")}
+	b.cmd.Stdout, b.cmd.Stderr = b, b
+	ts.Check(b.cmd.Start())
+	go func() {
+		b.err = b.cmd.Wait()
+		close(b.done)
+	}()
+	ts.Defer(func() {
+		_ = b.cmd.Process.Kill() // it may have ended
+		<-b.done
+	})
+	return b
+}
+
+// Write takes what the process prints.
+func (b *background) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.text = append(b.text, p...)
+	close(b.more)
+	b.more = make(chan struct{})
+	return len(p), nil
+}
+
+func (b *background) log() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return string(b.text)
+}
+
+// waitForLine returns the next line that matches.
+func (b *background) waitForLine(ts *testscript.TestScript, pattern *regexp.Regexp) string {
+	timeout := time.After(patience)
+	for ended := false; ; {
+		b.mu.Lock()
+		more := b.more
+		rest := string(b.text[b.seen:])
+		b.mu.Unlock()
+		for line := range strings.Lines(rest) {
+			if !strings.HasSuffix(line, "\n") {
+				break
+			}
+			b.seen += len(line)
+			if line = strings.TrimSuffix(line, "\n"); pattern.MatchString(line) {
+				return line
+			}
+		}
+		if ended {
+			ts.Fatalf("it ended without a line like %s:\n%s", pattern, b.log())
+		}
+		select {
+		case <-more:
+		case <-b.done:
+			ended = true
+		case <-timeout:
+			ts.Fatalf("no line like %s:\n%s", pattern, b.log())
+		}
+	}
+}
+
+// waitForFile waits until a file is there. The watcher looks at its directory.
+func (b *background) waitForFile(ts *testscript.TestScript, watcher *fsnotify.Watcher, name string) {
+	timeout := time.After(patience)
+	for {
+		if _, err := os.Stat(name); err == nil {
+			return
+		}
+		select {
+		case <-watcher.Events:
+		case err := <-watcher.Errors:
+			ts.Fatalf("%v", err)
+		case <-b.done:
+			ts.Fatalf("it ended before it was ready:\n%s", b.log())
+		case <-timeout:
+			ts.Fatalf("it is not ready:\n%s", b.log())
+		}
+	}
+}
