@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/gracegate/gracegate/policy"
@@ -201,8 +202,14 @@ func (x *explainer) lines(in io.Reader, out io.Writer, defaults *question, failO
 func (x *explainer) line(text []byte, q question) (*answer, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&q); err != nil {
-		return nil, fmt.Errorf("not a question: %w", err)
+	var kind *json.UnmarshalTypeError
+	switch err := d.Decode(&q); {
+	case errors.As(err, &kind) && kind.Field == "":
+		return nil, fmt.Errorf("not a question: an object is wanted, not %s", kind.Value)
+	case errors.As(err, &kind):
+		return nil, fmt.Errorf("not a question: key %q wants a string, not %s", kind.Field, kind.Value)
+	case err != nil:
+		return nil, fmt.Errorf("not a question: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	if d.More() {
 		return nil, errors.New("not a question: more than one value on the line")

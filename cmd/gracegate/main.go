@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -101,8 +102,12 @@ func report(stderr io.Writer, err error) int {
 		}
 		return coded.code
 	default:
-		printError(stderr, err.Error(), "")
 		// What cobra refuses before a command runs is usage; commands wrap their own failures.
+		message, hint := err.Error(), "see --help"
+		if m, meant, ok := strings.Cut(message, "\n\nDid you mean this?\n"); ok {
+			message, hint = m, "did you mean "+strings.Join(strings.Fields(meant), " or ")+"?"
+		}
+		printError(stderr, message, hint)
 		return exitInvalid
 	}
 }
