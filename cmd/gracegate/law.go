@@ -27,15 +27,19 @@ type law struct {
 // build reads what has changed and compiles. old, the policy in force, may be nil.
 func (l *law) build(old *policy.Policy) (*policy.Policy, error) {
 	cat, err := l.catalog(old)
-	if err != nil {
+	var problems policy.Problems
+	if err != nil && !errors.As(err, &problems) {
 		return nil, err
 	}
 	file, err := l.operatorFile()
 	if err != nil {
 		return nil, err
 	}
-	op, problems := source.Operator(file)
-	problems = append(problems, policy.Check(cat, &op)...)
+	op, more := source.Operator(file)
+	problems = append(problems, more...)
+	if cat != nil {
+		problems = append(problems, policy.Check(cat, &op)...)
+	}
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
