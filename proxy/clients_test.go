@@ -74,12 +74,12 @@ func TestClients(t *testing.T) {
 		{"loopback private on-link", "127.0.0.1 10.8.0.2 2a00:1::2", "2a00:3::2 203.0.113.7"},
 	} {
 		clients := clientsOn(t, strings.Fields(c.allow), machine...)
-		for _, addr := range strings.Fields(c.yes) {
+		for addr := range strings.FieldsSeq(c.yes) {
 			if !clients.Allowed(netip.MustParseAddr(addr)) {
 				t.Errorf("[%s] does not admit %s", c.allow, addr)
 			}
 		}
-		for _, addr := range strings.Fields(c.no) {
+		for addr := range strings.FieldsSeq(c.no) {
 			if clients.Allowed(netip.MustParseAddr(addr)) {
 				t.Errorf("[%s] admits %s", c.allow, addr)
 			}

@@ -57,6 +57,7 @@ func newFakeDNS(t *testing.T, answers map[string][]string) *fakeDNS {
 }
 
 func (f *fakeDNS) reply(t *testing.T, query []byte) []byte {
+	t.Helper()
 	var p dnsmessage.Parser
 	head, err := p.Start(query)
 	if err != nil {
@@ -90,7 +91,7 @@ func (f *fakeDNS) reply(t *testing.T, query []byte) []byte {
 	must(b.StartAnswers())
 	if head.RCode == dnsmessage.RCodeSuccess {
 		rr := dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET}
-		for _, s := range strings.Fields(answer) {
+		for s := range strings.FieldsSeq(answer) {
 			switch a := netip.MustParseAddr(s); {
 			case a.Is4() && q.Type == dnsmessage.TypeA:
 				must(b.AResource(rr, dnsmessage.AResource{A: a.As4()}))
@@ -302,7 +303,7 @@ func TestLookup(t *testing.T) {
 
 func TestDialOverride(t *testing.T) {
 	t.Parallel()
-	any, exact := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
+	plain, exact := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
 	own := listen(t, "127.0.0.1:0")
 	name := host.MustParse("updates.test")
 	d := NewDialer(DialConfig{
@@ -310,12 +311,12 @@ func TestDialOverride(t *testing.T) {
 		Guard:    NewGuard(nil, nobody),
 		Timeout:  5 * time.Second,
 		Hosts: []HostOverride{
-			{Name: name, Address: any.at},
+			{Name: name, Address: plain.at},
 			{Name: name, Port: 8443, Address: netip.AddrPortFrom(netip.MustParseAddr("::ffff:127.0.0.1"), exact.at.Port())},
-			{Name: name, Port: 8443, Address: any.at},
-			{Name: host.MustParse("10.0.0.1"), Address: any.at},
+			{Name: name, Port: 8443, Address: plain.at},
+			{Name: host.MustParse("10.0.0.1"), Address: plain.at},
 			{Name: host.MustParse("self.test"), Address: own.at},
-			{Name: host.MustParse("only.test"), Port: 80, Address: any.at},
+			{Name: host.MustParse("only.test"), Port: 80, Address: plain.at},
 		},
 		Refused: []netip.AddrPort{own.at},
 	})
@@ -324,11 +325,11 @@ func TestDialOverride(t *testing.T) {
 		port uint16
 		want netip.AddrPort
 	}{
-		{"updates.test", 80, any.at},
-		{"updates.test", 443, any.at},
+		{"updates.test", 80, plain.at},
+		{"updates.test", 443, plain.at},
 		{"updates.test", 8443, exact.at},
-		{"10.0.0.1", 80, any.at},
-		{"only.test", 80, any.at},
+		{"10.0.0.1", 80, plain.at},
+		{"only.test", 80, plain.at},
 	} {
 		conn, err := d.Dial(t.Context(), host.MustParse(c.name), c.port)
 		if err != nil {
@@ -364,13 +365,13 @@ func TestDialNeverReachesOwnListeners(t *testing.T) {
 		{"[::ffff:192.0.2.7]:9128", "192.0.2.7:9128", "192.0.2.7:3128 127.0.0.1:9128"},
 	} {
 		d := NewDialer(DialConfig{Guard: NewGuard(all, own), Refused: []netip.AddrPort{netip.MustParseAddrPort(c.listener)}})
-		for _, at := range strings.Fields(c.refused) {
+		for at := range strings.FieldsSeq(c.refused) {
 			var refused *GuardError
 			if err := d.check(unmap(netip.MustParseAddrPort(at))); !errors.As(err, &refused) || refused.Class != "listener" {
 				t.Errorf("listener %s: %s: %v", c.listener, at, err)
 			}
 		}
-		for _, at := range strings.Fields(c.passes) {
+		for at := range strings.FieldsSeq(c.passes) {
 			if err := d.check(unmap(netip.MustParseAddrPort(at))); err != nil {
 				t.Errorf("listener %s: %s: %v", c.listener, at, err)
 			}
@@ -489,7 +490,7 @@ func TestAlternate(t *testing.T) {
 		"1.1.1.1 1.1.1.2 2003::1 1.1.1.3": "1.1.1.1 2003::1 1.1.1.2 1.1.1.3",
 	} {
 		var addrs []netip.Addr
-		for _, a := range strings.Fields(in) {
+		for a := range strings.FieldsSeq(in) {
 			addrs = append(addrs, netip.MustParseAddr(a))
 		}
 		var got []string

@@ -43,8 +43,7 @@ func (e *lookupError) Unwrap() error { return e.err }
 
 // dialError makes a typed error of what went wrong under ctx, the context of the whole Dial.
 func dialError(ctx context.Context, name host.Name, port uint16, err error) error {
-	var guard *GuardError
-	if errors.As(err, &guard) {
+	if guard, ok := errors.AsType[*GuardError](err); ok {
 		return guard
 	}
 	e := &DialError{Reason: "other", target: host.Join(name, port), text: "no connection", err: err}

@@ -265,7 +265,7 @@ func TestBodiesBrokenOff(t *testing.T) {
 				if data, err := io.ReadAll(r.Body); err == nil {
 					t.Errorf("%q, ended by %v, reads as the whole body %q", body[:cut], end, data)
 				}
-				if n, err := front.Read(make([]byte, 100)); n != 0 || err == nil || end == io.EOF && errors.Is(err, io.EOF) {
+				if n, err := front.Read(make([]byte, 100)); n != 0 || err == nil || errors.Is(end, io.EOF) && errors.Is(err, io.EOF) {
 					t.Errorf("%q, ended by %v: reading on gives %d bytes, %v", body[:cut], end, n, err)
 				}
 			}

@@ -39,7 +39,7 @@ func serveFront(t *testing.T, handler http.HandlerFunc) (addr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: answerFaults(handler), ErrorLog: nil} //nolint:gosec // the front has the timeouts
+	server := &http.Server{Handler: answerFaults(handler)} // the front has the timeouts
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -114,14 +114,13 @@ func (c *client) ends(t *testing.T) {
 func echoPath(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		var fault *Fault
-		if errors.As(err, &fault) {
+		if fault, ok := errors.AsType[*Fault](err); ok {
 			http.Error(w, fault.Code, fault.Status)
 			return
 		}
 		panic(http.ErrAbortHandler)
 	}
-	fmt.Fprintf(w, "%s %s%s", r.Method, r.URL.Path, body)
+	_, _ = fmt.Fprintf(w, "%s %s%s", r.Method, r.URL.Path, body)
 }
 
 func TestFrontAnswersInOrder(t *testing.T) {
@@ -243,7 +242,7 @@ func detached(t *testing.T, w http.ResponseWriter) (tcp *net.TCPConn, unread, ea
 		t.Error(err)
 		return nil, nil, nil
 	}
-	unread, err = rw.Reader.Peek(rw.Reader.Buffered())
+	unread, err = rw.Peek(rw.Reader.Buffered())
 	if err != nil {
 		t.Error(err)
 	}

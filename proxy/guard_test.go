@@ -305,7 +305,7 @@ func dullRefused(addr netip.Addr) bool {
 		// Teredo's client is behind 64 bits that can be anything, which a prefix cannot say: those bits are cleared first.
 		carried(12, 0xff, 0xfe, 0xed)
 	}
-	for _, s := range strings.Fields("2001:1::/32 2001:2::/31 2001:4::/30 2001:8::/29 2001:10::/28 2001:20::/27 2001:40::/26 2001:80::/25 2001:100::/24 2001:db8::/32 3fff::/20") {
+	for s := range strings.FieldsSeq("2001:1::/32 2001:2::/31 2001:4::/30 2001:8::/29 2001:10::/28 2001:20::/27 2001:40::/26 2001:80::/25 2001:100::/24 2001:db8::/32 3fff::/20") {
 		refused = append(refused, netip.MustParsePrefix(s))
 	}
 	in := func(a netip.Addr) bool {

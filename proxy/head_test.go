@@ -240,7 +240,7 @@ func checkHead(t *testing.T, b []byte) {
 	if chunked != (h.codings == 1) || !chunked && r.ContentLength != h.length || (r.Method == http.MethodConnect) != h.connect {
 		t.Errorf("%q: net/http sees method %s, length %d, codings %q; the front %+v", head, r.Method, r.ContentLength, r.TransferEncoding, h)
 	}
-	line := strings.SplitN(head, "\r\n", 2)[0]
+	line, _, _ := strings.Cut(head, "\r\n")
 	if line != r.Method+" "+r.RequestURI+" HTTP/1."+strconv.Itoa(r.ProtoMinor) {
 		t.Errorf("the request line %q is %s %s %s for net/http", line, r.Method, r.RequestURI, r.Proto)
 	}
