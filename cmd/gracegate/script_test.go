@@ -42,6 +42,7 @@ func TestScript(t *testing.T) {
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[gateKey{}] = new(gate)
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // or each process under the race detector takes a second to end
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){

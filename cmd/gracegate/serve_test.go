@@ -24,7 +24,7 @@ import (
 //	origin              run gracegate demo's origins on free ports; $ORIGIN and $ORIGIN_TLS are their addresses
 //	logged PATTERN      wait for a line in the log of serve, after the one that was waited for last; it is the standard output
 //	signal HUP|TERM     send a signal to serve
-//	stopped CODE        wait for the end of serve, which must have this code; its whole log is the standard output
+//	stopped CODE        wait for the end of serve, which must have this code; its whole log is then in serve.log
 
 // patience bounds every wait: no machine is as slow as that.
 const patience = time.Minute
@@ -99,7 +99,7 @@ func scriptStopped(ts *testscript.TestScript, neg bool, args []string) {
 	case <-time.After(patience):
 		ts.Fatalf("it still runs:\n%s", b.log())
 	}
-	fmt.Fprint(ts.Stdout(), b.log())
+	ts.Check(os.WriteFile(ts.MkAbs("serve.log"), []byte(b.log()), 0o600))
 	if got := fmt.Sprint(exitCode(ts, b.err)); got != args[0] {
 		ts.Fatalf("it ended with %s, want %s:\n%s", got, args[0], b.log())
 	}
@@ -121,7 +121,9 @@ func start(ts *testscript.TestScript, args []string) *background {
 	b := &background{done: make(chan struct{}), more: make(chan struct{})}
 	b.cmd = exec.Command("gracegate", args...)
 	b.cmd.Dir = ts.MkAbs(".")
-	b.cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "TMPDIR=" + ts.Getenv("TMPDIR")}
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "GORACE"} {
+		b.cmd.Env = append(b.cmd.Env, name+"="+ts.Getenv(name))
+	}
 	b.cmd.Stdout, b.cmd.Stderr = b, b
 	ts.Check(b.cmd.Start())
 	go func() {
