@@ -82,7 +82,8 @@ func scriptLogged(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 1, "logged PATTERN")
 	pattern, err := regexp.Compile(args[0])
 	ts.Check(err)
-	fmt.Fprintln(ts.Stdout(), running(ts).waitForLine(ts, pattern))
+	_, err = fmt.Fprintln(ts.Stdout(), running(ts).waitForLine(ts, pattern))
+	ts.Check(err)
 }
 
 func scriptSignal(ts *testscript.TestScript, neg bool, args []string) {

@@ -188,9 +188,12 @@ func answers(t *testing.T, e *policy.Explanation, what string) string {
 		}
 		return "none"
 	case "channels":
-		words := fmt.Sprint(e.Channels)
-		words = strings.Trim(words, "[]")
-		return valueOr(&words, "none")
+		words := make([]string, len(e.Channels))
+		for i, c := range e.Channels {
+			words[i] = c.String()
+		}
+		text := strings.Join(words, " ")
+		return valueOr(&text, "none")
 	case "next-change":
 		return instantOr(e.NextChange())
 	case "next-block":
