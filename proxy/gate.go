@@ -23,6 +23,7 @@ type ruling struct {
 
 // decide asks the policy in force about the facts, now.
 func (g *gate) decide(f *policy.Facts) ruling {
+	f.Record = policy.RecordWorks // again: it may have failed when the flow was asked about before
 	if g.recorder.Failing() {
 		f.Record = policy.RecordFails
 	}
