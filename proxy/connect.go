@@ -2,12 +2,12 @@ package proxy
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -40,21 +40,31 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, client netip.Ad
 		s.refuse(w, r, f)
 		return
 	}
-	up, err := s.cfg.Dialer.Dial(r.Context(), name, port)
+	s.dialled(w, r, f)
+}
+
+// dialled makes a tunnel of a CONNECT that may go on.
+func (s *Server) dialled(w http.ResponseWriter, r *http.Request, f *flow) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	s.open(f, cancel)
+	up, err := s.cfg.Dialer.Dial(ctx, f.facts.Authority, f.facts.Port)
 	if err != nil {
 		s.unreachable(w, r, f, err)
+		s.close(f)
 		return
 	}
 	f.upstream = remoteOf(up)
 	down, early, err := detach(w)
 	if err != nil {
 		_ = up.Close()
+		f.end("client")
+		s.close(f)
 		s.cfg.Log.Debug("connection lost before its tunnel began", zap.Error(err))
 		return
 	}
-	t := &tunnel{server: s, flow: f, down: down, up: up, early: early}
-	s.flows.add(f, t.cut)
-	s.cfg.Observer.FlowOpened(f.kind)
+	t := &tunnel{relay: relay{flow: f, idle: s.cfg.Idle, down: down, up: up}, server: s, early: early}
+	s.flows.setCut(f, t.cut)
 	go t.run()
 }
 
@@ -86,15 +96,6 @@ func (s *Server) unreachable(w http.ResponseWriter, r *http.Request, f *flow, er
 	s.count(f)
 	s.record(f, f.last())
 	s.refusals.write(w, r, why.refusal())
-}
-
-// noAnswer notes why the origin of a plain request gave no answer, and answers in its place.
-func (s *Server) noAnswer(r *http.Request, f *flow, err error) *http.Response {
-	why := failureOf(err)
-	f.status = why.status
-	f.end(why.reason)
-	s.noteFailure(f, err)
-	return s.refusals.response(r, why.refusal())
 }
 
 // noteFailure counts and logs why an origin could not be reached.
@@ -156,9 +157,4 @@ func remoteOf(c net.Conn) netip.AddrPort {
 		return netip.AddrPort{}
 	}
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
-}
-
-// isWebSocket tells whether a request asks to become a WebSocket.
-func isWebSocket(h http.Header) bool {
-	return strings.EqualFold(strings.TrimSpace(h.Get("Upgrade")), "websocket")
 }

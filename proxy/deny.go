@@ -80,7 +80,11 @@ func (rf *refusals) guard(w http.ResponseWriter, r *http.Request, guard, detail 
 
 // fault answers a request that cannot be understood in one way only, and closes the connection.
 func (rf *refusals) fault(w http.ResponseWriter, r *http.Request, fault *Fault) {
-	rf.write(w, r, &refusal{Status: fault.Status, Title: http.StatusText(fault.Status), Detail: sentence(fault.Detail), ID: fault.Code, Kind: "protocol"})
+	rf.write(w, r, fault.refusal())
+}
+
+func (f *Fault) refusal() *refusal {
+	return &refusal{Status: f.Status, Title: http.StatusText(f.Status), Detail: sentence(f.Detail), ID: f.Code, Kind: "protocol"}
 }
 
 // NotAProxyRequest answers a request in origin form for which there is nothing here.

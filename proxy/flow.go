@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -22,9 +24,12 @@ type flow struct {
 	ruling  ruling
 
 	guard    string // which guard refused, if one did
+	origin   net.Conn
 	upstream netip.AddrPort
 	status   int
-	in, out  atomic.Int64 // bytes from and to the client
+	cancel   context.CancelFunc // ends what is asked of the origin
+	broken   bool               // an answer did not go through whole; known to the goroutine that handles the request
+	in, out  atomic.Int64       // bytes from and to the client
 
 	mu    sync.Mutex
 	ended string // why it ended: the first reason given
@@ -37,6 +42,12 @@ func (f *flow) end(reason string) {
 	if f.ended == "" {
 		f.ended = reason
 	}
+}
+
+// breakOff notes that an answer cannot be given whole, and at which side it broke off.
+func (f *flow) breakOff(side string) {
+	f.broken = true
+	f.end(side)
 }
 
 func (f *flow) endedBy() string {
@@ -55,6 +66,18 @@ func (f *flow) last() audit.Event {
 
 // judge asks the gate about the flow as far as it is seen.
 func (s *Server) judge(f *flow) { f.ruling = s.gate.decide(&f.facts) }
+
+// open registers a flow, to be waited for, and to be cut.
+func (s *Server) open(f *flow, cut func()) {
+	s.flows.add(f, cut)
+	s.cfg.Observer.FlowOpened(f.kind)
+}
+
+// close is the end of a flow, after its last record: Shutdown waits for no more than this.
+func (s *Server) close(f *flow) {
+	s.cfg.Observer.FlowClosed(f.kind, f.endedBy())
+	s.flows.remove(f)
+}
 
 // count tells the observer of the flow's last decision.
 func (s *Server) count(f *flow) {

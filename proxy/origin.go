@@ -3,10 +3,10 @@ package proxy
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -17,8 +17,8 @@ import (
 // maxResponseHead bounds the head of a response, and of the interim responses before it.
 const maxResponseHead = 256 << 10
 
-// newTransport goes to origins through the dialer and nowhere else. Idle bounds the wait for a response head, and for each
-// further part of a response.
+// newTransport goes to origins through the dialer and nowhere else. Idle bounds the wait for a response head, and for an
+// origin to take each part of a request.
 func newTransport(d *Dialer, idle time.Duration) *http.Transport {
 	return &http.Transport{
 		Proxy: nil,
@@ -31,7 +31,7 @@ func newTransport(d *Dialer, idle time.Duration) *http.Transport {
 			if err != nil {
 				return nil, err
 			}
-			return &idleConn{TCPConn: c, idle: idle}, nil
+			return &writeLimited{Conn: c, limit: idle}, nil
 		},
 		DisableCompression:     true, // what the origin encoded stays as it is
 		ForceAttemptHTTP2:      false,
@@ -46,31 +46,37 @@ func newTransport(d *Dialer, idle time.Duration) *http.Transport {
 	}
 }
 
-// idleConn fails a read or write that makes no progress for the idle limit.
-type idleConn struct {
-	*net.TCPConn
-	idle time.Duration
+// writeLimited fails a write that is not taken within the limit; 0 is no limit. Reads are bounded by who reads. It has no
+// ReadFrom, through which a copy would get around the limit.
+type writeLimited struct {
+	net.Conn
+	limit time.Duration
 }
 
-func (c *idleConn) Read(p []byte) (int, error) {
-	if c.idle > 0 {
-		_ = c.SetReadDeadline(time.Now().Add(c.idle))
+func (c *writeLimited) Write(p []byte) (int, error) {
+	if c.limit > 0 {
+		_ = c.SetWriteDeadline(time.Now().Add(c.limit))
 	}
-	return c.TCPConn.Read(p)
+	return c.Conn.Write(p)
 }
 
-func (c *idleConn) Write(p []byte) (int, error) {
-	if c.idle > 0 {
-		_ = c.SetWriteDeadline(time.Now().Add(c.idle))
+// CloseWrite ends what is written.
+func (c *writeLimited) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
 	}
-	return c.TCPConn.Write(p)
+	return nil
 }
 
 // originTripper sends one request to its origin: only what concerns the origin goes out, only what concerns the client comes
 // back, and a failure becomes an answer that the client can read.
 type originTripper struct {
 	transport *http.Transport
-	failed    func(*http.Request, *flow, error) *http.Response // told of every origin that gave no answer, it answers instead
+	idle      time.Duration
+
+	// failed is told of every request to which the origin gave no answer. It answers in its place, or fails if nobody would
+	// read that.
+	failed func(*http.Request, *flow, error) (*http.Response, error)
 }
 
 func (t *originTripper) roundTrip(r *http.Request) (*http.Response, error) {
@@ -78,49 +84,110 @@ func (t *originTripper) roundTrip(r *http.Request) (*http.Response, error) {
 	if f == nil {
 		return nil, errors.New("a request reached the origin without having passed the gate")
 	}
-	upgrade := f.kind == "websocket"
-	protocol := r.Proto
-	stripHopByHop(r.Header)
-	if upgrade {
-		r.Header.Set("Connection", "Upgrade")
-		r.Header.Set("Upgrade", "websocket")
+	r.Header.Add("Via", via(r.Proto))
+	if _, told := r.Header["User-Agent"]; !told {
+		r.Header["User-Agent"] = nil // the transport would add one
 	}
-	r.Header.Add("Via", strings.TrimPrefix(protocol, "HTTP/")+" gracegate")
 	r.Close = false // that the client wants its connection closed says nothing about ours
 	resp, err := t.transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
-		GotConn: func(info httptrace.GotConnInfo) {
-			if a, ok := info.Conn.RemoteAddr().(*net.TCPAddr); ok {
-				f.upstream = netip.AddrPortFrom(a.AddrPort().Addr().Unmap(), a.AddrPort().Port())
-			}
-		},
+		GotConn: func(info httptrace.GotConnInfo) { f.origin, f.upstream = info.Conn, remoteOf(info.Conn) },
 	})))
+	if err == nil {
+		err = checkUpgrade(resp, f.kind == "websocket")
+	}
 	if err != nil {
-		if r.Context().Err() != nil {
-			f.end("client")
-			return nil, err
-		}
-		return t.failed(r, f, err), nil
+		return t.failed(r, f, err)
 	}
 	f.status = resp.StatusCode
-	stripResponse(resp, upgrade)
+	stripResponse(resp)
+	resp.Header.Add("Via", via(resp.Proto))
 	if d := &f.ruling.Decision; d.State == policy.Grace || d.State == policy.Warn {
 		if at, ok := d.NextBlock(); ok {
 			resp.Header.Set("Sunset", at.UTC().Format(http.TimeFormat)) // RFC 8594
 		}
 	}
+	if resp.StatusCode != http.StatusSwitchingProtocols && resp.Body != http.NoBody {
+		resp.Body = &originBody{ReadCloser: resp.Body, resp: resp, flow: f, idle: t.idle}
+	}
 	return resp, nil
 }
 
+// via is our entry of the field that tells the way of a message, with the version that we received it in.
+func via(proto string) string { return strings.TrimPrefix(proto, "HTTP/") + " gracegate" }
+
+// checkUpgrade refuses a change of protocol that was not asked for: nobody could tell what the bytes after it mean.
+func checkUpgrade(resp *http.Response, asked bool) error {
+	if resp.StatusCode != http.StatusSwitchingProtocols || asked && isWebSocket(resp.Header) {
+		return nil
+	}
+	_ = resp.Body.Close()
+	return errors.New("the origin changed protocols unasked")
+}
+
 // stripResponse removes what concerns only the hop to the origin, and what would lead the client around the proxy.
-func stripResponse(resp *http.Response, upgrade bool) {
-	if upgrade && resp.StatusCode == http.StatusSwitchingProtocols {
-		return
-	}
-	trailer := resp.Trailer
+func stripResponse(resp *http.Response) {
 	stripHopByHop(resp.Header)
-	resp.Trailer = trailer
 	resp.Header.Del("Alt-Svc")
-	for _, field := range []string{"Host", "Content-Length", "Transfer-Encoding"} {
-		resp.Trailer.Del(field)
+	stripTrailers(resp)
+}
+
+// stripTrailers removes those that must not come after a body. They are announced with the head, or come unannounced with
+// the end of the body.
+func stripTrailers(resp *http.Response) {
+	for name := range resp.Trailer {
+		if !trailerAllowed([]byte(name)) {
+			delete(resp.Trailer, name)
+		}
 	}
+}
+
+// originBody is the body of a response on its way. Whoever copies it, the flow learns whether the whole of it came.
+type originBody struct {
+	io.ReadCloser
+	resp  *http.Response
+	flow  *flow
+	idle  time.Duration // longest wait for the next part; 0: no limit
+	timer *time.Timer
+}
+
+func (b *originBody) Read(p []byte) (int, error) {
+	b.arm()
+	n, err := b.ReadCloser.Read(p)
+	b.disarm()
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF):
+		stripTrailers(b.resp)
+	default:
+		b.flow.breakOff(sideOf(err))
+	}
+	return n, err
+}
+
+func (b *originBody) arm() {
+	switch {
+	case b.idle <= 0:
+	case b.timer == nil:
+		b.timer = time.AfterFunc(b.idle, func() {
+			b.flow.end("idle")
+			b.flow.cancel()
+		})
+	default:
+		b.timer.Reset(b.idle)
+	}
+}
+
+func (b *originBody) disarm() {
+	if b.timer != nil {
+		b.timer.Stop()
+	}
+}
+
+// sideOf tells which side an exchange broke off at.
+func sideOf(err error) string {
+	var upload *uploadError
+	if errors.Is(err, context.Canceled) || errors.As(err, &upload) {
+		return "client"
+	}
+	return "upstream"
 }

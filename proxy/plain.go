@@ -47,33 +47,64 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, client netip.Ad
 
 // exchange sends an allowed request on and the response back.
 func (s *Server) exchange(w http.ResponseWriter, r *http.Request, f *flow) {
-	ctx, cut := context.WithCancel(context.WithValue(r.Context(), flowKey{}, f))
-	defer cut()
-	if isWebSocket(r.Header) {
+	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), flowKey{}, f))
+	defer cancel()
+	f.cancel = cancel
+	if asksForWebSocket(r) {
 		f.kind = "websocket"
 	}
-	s.flows.add(f, cut)
-	s.cfg.Observer.FlowOpened(f.kind)
+	s.open(f, func() {
+		hangUp(r)
+		cancel()
+	})
 	defer func() {
-		f.end("complete")
-		s.flows.remove(f)
-		s.cfg.Observer.FlowClosed(f.kind, f.endedBy())
+		f.end("panic") // whoever came through has given another reason
 		s.record(f, f.last())
+		s.close(f)
 	}()
 	r = r.WithContext(ctx)
 	if r.Body != http.NoBody { // the transport must see that there is none: it sends and repeats such a request differently
-		r.Body = &countedBody{ReadCloser: r.Body, flow: f}
+		r.Body = &upload{ReadCloser: r.Body, flow: f}
 	}
 	if f.kind == "websocket" {
 		s.webSocket(w, r, f)
-		return
+	} else {
+		s.plain.ServeHTTP(&streamWriter{ResponseWriter: w, flow: f}, r)
 	}
-	out := &streamWriter{ResponseWriter: w, flow: f, idle: s.cfg.Idle}
-	s.plain.ServeHTTP(out, r)
-	if out.broken {
-		// The response broke off. Without this, net/http would end a chunked one as if it were whole.
+	if f.broken {
+		hangUp(r)
 		panic(http.ErrAbortHandler)
 	}
+	f.end("complete")
+}
+
+// hangUp has the client's connection end with a reset, so that nobody takes what came for the whole. Where a body ends with
+// the connection, nothing else can tell.
+func hangUp(r *http.Request) {
+	if c, ok := r.Context().Value(connKey{}).(*frontConn); ok {
+		_ = c.tcp.SetLinger(0)
+	}
+}
+
+// noAnswer notes why the origin of a request gave no answer, and answers in its place. If the client went away, or broke its
+// own body off, it returns the error, and the connection ends without an answer.
+func (s *Server) noAnswer(r *http.Request, f *flow, err error) (*http.Response, error) {
+	var fault *Fault
+	switch {
+	case errors.As(err, &fault): // in the body
+		f.status = fault.Status
+		f.end("client")
+		s.noteFault(r, fault)
+		return s.refusals.response(r, fault.refusal()), nil
+	case r.Context().Err() != nil, sideOf(err) == "client":
+		f.breakOff("client")
+		return nil, err
+	}
+	why := failureOf(err)
+	f.status = why.status
+	f.end(why.reason)
+	s.noteFailure(f, err)
+	return s.refusals.response(r, why.refusal()), nil
 }
 
 // target reads the authority of an absolute-form request target, and nothing else of it, strictly.
@@ -95,17 +126,26 @@ func target(r *http.Request) (host.Name, uint16, error) {
 	return name, port, nil
 }
 
-// countedBody counts what the client uploads.
-type countedBody struct {
+// upload is the body of a request on its way.
+type upload struct {
 	io.ReadCloser
 	flow *flow
 }
 
-func (b *countedBody) Read(p []byte) (int, error) {
+func (b *upload) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.flow.in.Add(int64(n))
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = &uploadError{err}
+	}
 	return n, err
 }
+
+// uploadError tells that it was the client who broke off a request.
+type uploadError struct{ err error }
+
+func (e *uploadError) Error() string { return "upload: " + e.err.Error() }
+func (e *uploadError) Unwrap() error { return e.err }
 
 // hopByHop are the fields that go no further than the next hop, beside those that Connection names.
 var hopByHop = []string{

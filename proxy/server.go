@@ -3,9 +3,9 @@ package proxy
 import (
 	"context"
 	"errors"
+	"log"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -71,7 +71,7 @@ type Server struct {
 func New(cfg Config) *Server {
 	s := &Server{cfg: cfg}
 	s.gate = gate{policies: cfg.Policies, clock: cfg.Clock, recorder: cfg.Recorder}
-	s.road = &originTripper{transport: newTransport(cfg.Dialer, cfg.Idle), failed: s.noAnswer}
+	s.road = &originTripper{transport: newTransport(cfg.Dialer, cfg.Idle), idle: cfg.Idle, failed: s.noAnswer}
 	s.plain = newForwarder(s.road, cfg.Log)
 	s.refusals = refusals{retryAfter: cfg.RetryAfter, operator: cfg.Operator}
 	protocols := new(http.Protocols)
@@ -82,9 +82,21 @@ func New(cfg Config) *Server {
 		MaxHeaderBytes:               2*cfg.Head + 4096,
 		DisableGeneralOptionsHandler: true,
 		Protocols:                    protocols,
-		ErrorLog:                     zap.NewStdLog(cfg.Log.Named("http").WithOptions(zap.IncreaseLevel(zap.WarnLevel))),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, c)
+		},
+		ErrorLog: errorLog(cfg.Log.Named("http")),
 	}
 	return s
+}
+
+// errorLog takes what net/http complains of, panics above all.
+func errorLog(l *zap.Logger) *log.Logger {
+	std, err := zap.NewStdLogAt(l, zap.WarnLevel)
+	if err != nil { // a level that zap does not know
+		return zap.NewStdLog(l)
+	}
+	return std
 }
 
 // Serve accepts clients on l, which must be a TCP listener, until Shutdown. It may be called for several listeners.
@@ -111,7 +123,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if err != nil {
 		s.flows.cutAll("drain")
 		_ = s.http.Close()
-		s.flows.wait()
+		_ = s.flows.drain(context.WithoutCancel(ctx))
 	}
 	s.road.transport.CloseIdleConnections()
 	return err
@@ -143,11 +155,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // fault logs and answers a request that is not understood, or could be understood in two ways.
 func (s *Server) fault(w http.ResponseWriter, r *http.Request, fault *Fault) {
+	s.noteFault(r, fault)
+	s.refusals.fault(w, r, fault)
+}
+
+func (s *Server) noteFault(r *http.Request, fault *Fault) {
 	client, _ := clientOf(r)
 	s.cfg.Log.Info("request not understood", zap.String("client", client.Addr().String()),
 		zap.Int("status", fault.Status), zap.String("code", fault.Code), zap.String("detail", fault.Detail))
-	s.refusals.fault(w, r, fault)
 }
+
+// connKey is the context key of the client's connection, a *frontConn.
+type connKey struct{}
 
 // frontListener puts the front before net/http.
 type frontListener struct {
@@ -160,63 +179,7 @@ func (l *frontListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newFrontConn(c, l.limits), nil
-}
-
-// flows counts what is in progress beside net/http (which forgets hijacked connections), so that it can be waited for and cut.
-type flows struct {
-	mu   sync.Mutex
-	open map[*flow]func() // how to cut it
-	wg   sync.WaitGroup
-}
-
-func (fs *flows) add(f *flow, cut func()) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	if fs.open == nil {
-		fs.open = make(map[*flow]func())
-	}
-	fs.open[f] = cut
-	fs.wg.Add(1)
-}
-
-// setCut replaces how to cut an open flow.
-func (fs *flows) setCut(f *flow, cut func()) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	fs.open[f] = cut
-}
-
-func (fs *flows) remove(f *flow) {
-	fs.mu.Lock()
-	delete(fs.open, f)
-	fs.mu.Unlock()
-	fs.wg.Done()
-}
-
-// cutAll ends every open flow for the reason given.
-func (fs *flows) cutAll(reason string) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	for f, cut := range fs.open {
-		f.end(reason)
-		cut()
-	}
-}
-
-func (fs *flows) wait() { fs.wg.Wait() }
-
-// drain waits until no flow is open, or ctx ends.
-func (fs *flows) drain(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() {
-		fs.wg.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	front := newFrontConn(c, l.limits)
+	front.Conn = &writeLimited{Conn: c, limit: l.limits.Idle} // what is written is taken within the limit, too
+	return front, nil
 }

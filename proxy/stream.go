@@ -4,44 +4,52 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"os"
 	"sync"
-	"time"
 )
 
-// streamBuffers holds what responses are copied through, one in use for each response in progress.
+// streamBuffers holds what is copied through, one in use for each response in progress and each direction of a tunnel.
 var streamBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
-// streamWriter passes a response on as it comes: every part is flushed at once, so that a stream is not held back, and it
-// knows whether the whole of it went through. goproxy copies through ReadFrom.
+// streamWriter passes a response on as it comes: every part is flushed at once, so that a stream is not held back, and the
+// flow learns whether the client took the whole of it. goproxy copies through ReadFrom, except for event streams.
 type streamWriter struct {
 	http.ResponseWriter
-	flow   *flow
-	idle   time.Duration // longest wait for the client to take a part; 0: no limit
-	broken bool          // the response did not go through whole
+	flow *flow
 }
 
 // Unwrap lets http.ResponseController find the connection.
 func (w *streamWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// Flush sends what is held.
-func (w *streamWriter) Flush() {
-	if err := http.NewResponseController(w.ResponseWriter).Flush(); err != nil {
-		w.fail("client")
+// WriteHeader sends the head, and does not wait for the body if that may be long in coming.
+func (w *streamWriter) WriteHeader(status int) {
+	if w.flow.broken {
+		return
+	}
+	h := w.Header()
+	if _, told := h["Content-Type"]; !told {
+		h["Content-Type"] = nil // net/http would guess one
+	}
+	w.ResponseWriter.WriteHeader(status)
+	if h.Get("Content-Length") == "" {
+		w.Flush()
 	}
 }
 
-func (w *streamWriter) fail(side string) {
-	w.broken = true
-	w.flow.end(side)
+// Flush sends what is held.
+func (w *streamWriter) Flush() {
+	if err := http.NewResponseController(w.ResponseWriter).Flush(); err != nil {
+		w.flow.breakOff("client")
+	}
 }
 
 func (w *streamWriter) Write(p []byte) (int, error) {
-	w.armDeadline()
+	if w.flow.broken {
+		return 0, http.ErrAbortHandler
+	}
 	n, err := w.ResponseWriter.Write(p)
 	w.flow.out.Add(int64(n))
 	if err != nil {
-		w.fail("client")
+		w.flow.breakOff("client")
 	}
 	return n, err
 }
@@ -64,21 +72,10 @@ func (w *streamWriter) ReadFrom(body io.Reader) (int64, error) {
 			return total, nil
 		}
 		if readErr != nil {
-			reason := "upstream"
-			if errors.Is(readErr, os.ErrDeadlineExceeded) {
-				reason = "idle"
-			}
-			w.fail(reason)
 			return total, readErr
 		}
 		if n > 0 {
 			w.Flush()
 		}
-	}
-}
-
-func (w *streamWriter) armDeadline() {
-	if w.idle > 0 {
-		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.idle))
 	}
 }

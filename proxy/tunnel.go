@@ -1,14 +1,12 @@
 package proxy
 
 import (
-	"errors"
 	"io"
-	"net"
-	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/gracegate/gracegate/audit"
 	"github.com/gracegate/gracegate/policy"
@@ -23,34 +21,20 @@ const (
 	refusalBytes = 256 << 10
 )
 
-// tunnel carries bytes between a client and an origin that it has connected to, once the gate has seen the hello.
+// tunnel is what a CONNECT becomes: a relay, once the gate has seen the hello.
 type tunnel struct {
-	server   *Server
-	flow     *flow
-	down, up *net.TCPConn
-	early    []byte // what the client sent with its CONNECT
-
-	refused  atomic.Bool  // the client is being told so: leave its side open for that
-	lastByte atomic.Int64 // real time of the last byte in either direction, in nanoseconds
+	relay
+	server *Server
+	early  []byte // what the client sent with its CONNECT
 }
 
-// cut ends the tunnel at once, with a reset on both sides, so that neither takes what it has for the whole.
-func (t *tunnel) cut() {
-	_ = t.down.SetLinger(0)
-	_ = t.up.SetLinger(0)
-	_ = t.down.Close()
-	_ = t.up.Close()
-}
-
-// run is the life of the tunnel. It owns both connections.
+// run is the life of the tunnel, in a goroutine of its own. It owns both connections.
 func (t *tunnel) run() {
 	s, f := t.server, t.flow
+	defer s.survive()
 	defer func() {
-		_ = t.down.Close()
-		_ = t.up.Close()
-		f.end("complete")
-		s.cfg.Observer.FlowClosed(f.kind, f.endedBy())
-		s.flows.remove(f)
+		t.close()
+		s.close(f)
 	}()
 	t.touch()
 	if _, err := io.WriteString(t.down, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
@@ -59,13 +43,21 @@ func (t *tunnel) run() {
 	}
 	f.status = 200
 	// The origin may be the one that speaks first.
-	var fromUp sync.WaitGroup
-	fromUp.Go(func() { t.copy(t.down, t.up, &f.out, "upstream") })
-	defer fromUp.Wait()
+	var origin sync.WaitGroup
+	origin.Go(t.downward)
+	defer origin.Wait()
+	defer func() {
+		if f.endedBy() == "" { // a panic
+			f.end("panic")
+			t.cut()
+		}
+	}()
 
 	held, ok := t.identify()
 	if !ok {
 		t.cut()
+		s.count(f)
+		s.record(f, audit.End)
 		return
 	}
 	s.judge(f)
@@ -77,13 +69,8 @@ func (t *tunnel) run() {
 		return
 	}
 	s.record(f, audit.Start)
-	f.in.Add(int64(len(held)))
-	if _, err := t.up.Write(held); err != nil {
-		t.fail("upstream")
-	} else {
-		t.copy(t.up, t.down, &f.in, "client")
-	}
-	fromUp.Wait()
+	t.upward(held)
+	origin.Wait()
 	f.end("complete")
 	s.record(f, audit.End)
 }
@@ -101,9 +88,9 @@ func (t *tunnel) identify() (held []byte, ok bool) {
 		}
 		held = held[:n]
 	}
-	_ = t.down.SetReadDeadline(time.Now().Add(t.server.cfg.Hello))
+	_ = t.down.SetReadDeadline(after(t.server.cfg.Hello))
 	info, held, err := hello.Read(t.down, held)
-	_ = t.down.SetReadDeadline(time.Time{})
+	t.touch()
 	t.note(&info, err)
 	return held, true
 }
@@ -131,7 +118,7 @@ func (t *tunnel) note(info *hello.Info, err error) {
 	}
 }
 
-// refuse tells a TLS client that access is denied, and anybody else by closing.
+// refuse tells a TLS client that access is denied, and anybody else by a reset.
 func (t *tunnel) refuse() {
 	t.refused.Store(true)
 	_ = t.up.SetLinger(0)
@@ -149,72 +136,9 @@ func (t *tunnel) refuse() {
 	_, _ = io.CopyN(io.Discard, t.down, refusalBytes)
 }
 
-// copy moves bytes one way until their source ends, and passes that end on as a half-close. On a failure, or when neither
-// direction has moved a byte for the idle limit, it ends both.
-func (t *tunnel) copy(dst, src *net.TCPConn, count *atomic.Int64, from string) {
-	buf := streamBuffers.Get().(*[32 << 10]byte)
-	defer streamBuffers.Put(buf)
-	for {
-		n, err := t.read(src, buf[:])
-		if n > 0 {
-			count.Add(int64(n))
-			if idle := t.server.cfg.Idle; idle > 0 {
-				_ = dst.SetWriteDeadline(time.Now().Add(idle))
-			}
-			if _, err := dst.Write(buf[:n]); err != nil {
-				t.fail(endOf(err, other(from)))
-				return
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			_ = dst.CloseWrite()
-			return
-		case err != nil:
-			t.fail(endOf(err, from))
-			return
-		}
+// survive keeps a panic in a goroutine of a single client from ending the process, as net/http does in its own.
+func (s *Server) survive() {
+	if p := recover(); p != nil {
+		s.cfg.Log.Error("panic in a tunnel", zap.Any("panic", p), zap.Stack("stack"))
 	}
-}
-
-// read waits for bytes as long as either direction is alive.
-func (t *tunnel) read(c *net.TCPConn, p []byte) (int, error) {
-	idle := t.server.cfg.Idle
-	for {
-		if idle > 0 {
-			_ = c.SetReadDeadline(time.Unix(0, t.lastByte.Load()).Add(idle))
-		}
-		n, err := c.Read(p)
-		if n > 0 {
-			t.touch()
-		}
-		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && time.Since(time.Unix(0, t.lastByte.Load())) < idle {
-			continue // the other direction moved in the meantime
-		}
-		return n, err
-	}
-}
-
-func (t *tunnel) touch() { t.lastByte.Store(time.Now().UnixNano()) }
-
-func (t *tunnel) fail(reason string) {
-	if !t.refused.Load() {
-		t.flow.end(reason)
-		t.cut()
-	}
-}
-
-// endOf names why a connection ended.
-func endOf(err error, side string) string {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return "idle"
-	}
-	return side
-}
-
-func other(side string) string {
-	if side == "client" {
-		return "upstream"
-	}
-	return "client"
 }

@@ -5,92 +5,88 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
+	"strings"
 	"sync"
-	"sync/atomic"
+
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/gracegate/gracegate/audit"
 )
 
-// webSocket sends an upgrade request on. goproxy's own relay leaves the client's connection open when the origin closes.
+// asksForWebSocket tells whether a request is the opening of a WebSocket (RFC 6455, section 4.1). Everything else that names
+// the field Upgrade goes on without it.
+func asksForWebSocket(r *http.Request) bool {
+	return r.Method == http.MethodGet && r.ProtoAtLeast(1, 1) && r.Body == http.NoBody && isWebSocket(r.Header)
+}
+
+// isWebSocket tells whether a head, of either side, changes to WebSocket and nothing else.
+func isWebSocket(h http.Header) bool {
+	return len(h["Upgrade"]) == 1 && strings.EqualFold(h.Get("Upgrade"), "websocket") && httpguts.HeaderValuesContainsToken(h["Connection"], "Upgrade")
+}
+
+// setWebSocket restores what stripHopByHop takes away.
+func setWebSocket(h http.Header) {
+	h.Set("Connection", "Upgrade")
+	h.Set("Upgrade", "websocket")
+}
+
+// webSocket sends an upgrade request on, and carries what follows. goproxy's own relay leaves the client's connection open
+// when the origin closes.
 func (s *Server) webSocket(w http.ResponseWriter, r *http.Request, f *flow) {
-	r.Body = http.NoBody
+	stripHopByHop(r.Header)
+	setWebSocket(r.Header)
 	resp, err := s.road.roundTrip(r)
 	if err != nil {
-		panic(http.ErrAbortHandler)
+		return // the flow is broken, and knows it
 	}
 	defer func() { _ = resp.Body.Close() }()
-	origin, ok := resp.Body.(io.ReadWriteCloser)
-	if resp.StatusCode != http.StatusSwitchingProtocols || !ok {
-		s.copyResponse(w, resp, f)
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		out := &streamWriter{ResponseWriter: w, flow: f}
+		maps.Copy(w.Header(), resp.Header)
+		out.WriteHeader(resp.StatusCode)
+		_, _ = io.Copy(out, resp.Body)
 		return
 	}
+	setWebSocket(resp.Header)
 	down, early, err := detach(w)
 	if err != nil {
 		f.end("client")
 		return
 	}
-	stop := func() { // net/http no longer watches the client: whichever side ends, ends the other
-		_ = down.Close()
-		_ = origin.Close()
-	}
-	defer stop()
-	s.flows.setCut(f, func() {
-		_ = down.SetLinger(0)
-		stop()
-	})
-	if err := writeHead(down, resp); err != nil {
-		f.end("client")
+	l := &relay{flow: f, idle: s.cfg.Idle, down: down, up: upgraded(resp, f.origin)}
+	defer l.close()
+	s.flows.setCut(f, l.cut)
+	l.touch()
+	if !l.write(down, headOf(resp), "client") {
 		return
 	}
 	s.record(f, audit.Start)
-	var both sync.WaitGroup
-	both.Go(func() {
-		defer stop()
-		out := &countedWriter{w: origin, n: &f.in}
-		if _, err := out.Write(early); err == nil {
-			_, _ = io.Copy(out, down)
-		}
-		f.end("client")
-	})
-	both.Go(func() {
-		defer stop()
-		_, _ = io.Copy(&countedWriter{w: down, n: &f.out}, origin)
-		f.end("upstream")
-	})
-	both.Wait()
+	var origin sync.WaitGroup
+	origin.Go(l.downward)
+	l.upward(early)
+	origin.Wait()
 }
 
-// copyResponse passes on the response of an origin that did not change protocols.
-func (s *Server) copyResponse(w http.ResponseWriter, resp *http.Response, f *flow) {
-	maps.Copy(w.Header(), resp.Header)
-	w.WriteHeader(resp.StatusCode)
-	out := &streamWriter{ResponseWriter: w, flow: f, idle: s.cfg.Idle}
-	if _, err := out.ReadFrom(resp.Body); err != nil {
-		panic(http.ErrAbortHandler)
-	}
+// upgradedConn is the connection to an origin that changed protocols. What the transport had read of it already comes first.
+type upgradedConn struct {
+	*net.TCPConn
+	body io.Reader
 }
 
-// writeHead writes a 101 as the origin gave it.
-func writeHead(w io.Writer, resp *http.Response) error {
+func (c *upgradedConn) Read(p []byte) (int, error) { return c.body.Read(p) }
+
+// upgraded takes the connection over from the transport, which after a 101 has let go of it.
+func upgraded(resp *http.Response, origin net.Conn) *upgradedConn {
+	return &upgradedConn{TCPConn: origin.(*writeLimited).Conn.(*net.TCPConn), body: resp.Body}
+}
+
+// headOf is the head of a 101, to be written by hand: net/http has given up the connection.
+func headOf(resp *http.Response) []byte {
 	var head bytes.Buffer
 	fmt.Fprintf(&head, "HTTP/1.1 %d %s\r\n", resp.StatusCode, http.StatusText(resp.StatusCode))
-	if err := resp.Header.Write(&head); err != nil {
-		return err
-	}
+	_ = resp.Header.Write(&head) // to memory
 	head.WriteString("\r\n")
-	_, err := w.Write(head.Bytes())
-	return err
-}
-
-// countedWriter counts what passes.
-type countedWriter struct {
-	w io.Writer
-	n *atomic.Int64
-}
-
-func (c *countedWriter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n.Add(int64(n))
-	return n, err
+	return head.Bytes()
 }
