@@ -50,7 +50,11 @@ func newDemo() *cobra.Command {
 			if origin != "" || originTLS != "" {
 				return failed(serveOrigins(cmd.Context(), origin, originTLS, cmd.OutOrStdout()), "")
 			}
-			return failed(runDemo(cmd.Context(), cmd.OutOrStdout()), "")
+			err := runDemo(cmd.Context(), cmd.OutOrStdout())
+			if cmd.Context().Err() != nil {
+				err = errors.New("stopped before the end")
+			}
+			return failed(err, "")
 		},
 	}
 	cmd.Flags().StringVar(&origin, "origin", "", "serve only the origin, over HTTP, on this `address`")

@@ -208,7 +208,10 @@ func (q *question) facts() (policy.Facts, error) {
 			rest, path = rest[:i], rest[i:]
 		}
 		target = rest
-		f.Path, _ = policy.CleanPath(path)
+		var clean bool
+		if f.Path, clean = policy.CleanPath(path); !clean {
+			return f, invalid(fmt.Errorf("url %q has a path that cannot be read", q.URL), "percent-encode with two hex digits, and no control characters")
+		}
 	}
 	var err error
 	if f.Authority, f.Port, err = host.ParseAuthority(target); err != nil {
