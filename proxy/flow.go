@@ -27,9 +27,10 @@ type flow struct {
 	origin   net.Conn
 	upstream netip.AddrPort
 	status   int
-	cancel   context.CancelFunc // ends what is asked of the origin
-	broken   bool               // an answer did not go through whole; known to the goroutine that handles the request
-	in, out  atomic.Int64       // bytes from and to the client
+	cancel   context.CancelFunc    // ends what is asked of the origin
+	fault    atomic.Pointer[Fault] // of the body of the request
+	broken   bool                  // an answer did not go through whole; known to the goroutine that handles the request
+	in, out  atomic.Int64          // bytes from and to the client
 
 	mu    sync.Mutex
 	ended string // why it ended: the first reason given

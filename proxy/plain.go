@@ -64,7 +64,7 @@ func (s *Server) exchange(w http.ResponseWriter, r *http.Request, f *flow) {
 	}()
 	r = r.WithContext(ctx)
 	if r.Body != http.NoBody { // the transport must see that there is none: it sends and repeats such a request differently
-		r.Body = &upload{ReadCloser: r.Body, flow: f}
+		r.Body = &upload{ReadCloser: r.Body, flow: f, front: frontOfRequest(r)}
 	}
 	if f.kind == "websocket" {
 		s.webSocket(w, r, f)
@@ -80,18 +80,17 @@ func (s *Server) exchange(w http.ResponseWriter, r *http.Request, f *flow) {
 
 // hangUp has the client's connection end with a reset, so that nobody takes what came for the whole. Where a body ends with
 // the connection, nothing else can tell.
-func hangUp(r *http.Request) {
-	if c, ok := r.Context().Value(connKey{}).(*frontConn); ok {
-		_ = c.tcp.SetLinger(0)
-	}
-}
+func hangUp(r *http.Request) { _ = frontOfRequest(r).tcp.SetLinger(0) }
+
+// frontOfRequest is the connection that a request came on. Serve accepts no others.
+func frontOfRequest(r *http.Request) *frontConn { return r.Context().Value(connKey{}).(*frontConn) }
 
 // noAnswer notes why the origin of a request gave no answer, and answers in its place. If the client went away, or broke its
 // own body off, it returns the error, and the connection ends without an answer.
 func (s *Server) noAnswer(r *http.Request, f *flow, err error) (*http.Response, error) {
-	var fault *Fault
+	fault := f.fault.Load()
 	switch {
-	case errors.As(err, &fault): // in the body
+	case fault != nil:
 		f.status = fault.Status
 		f.end("client")
 		s.noteFault(r, fault)
@@ -129,7 +128,8 @@ func target(r *http.Request) (host.Name, uint16, error) {
 // upload is the body of a request on its way.
 type upload struct {
 	io.ReadCloser
-	flow *flow
+	flow  *flow
+	front *frontConn
 }
 
 func (b *upload) Read(p []byte) (int, error) {
@@ -137,6 +137,11 @@ func (b *upload) Read(p []byte) (int, error) {
 	b.flow.in.Add(int64(n))
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = &uploadError{err}
+		// Not from the error: net/http makes another one of it where it reads trailers, and ends the request's context with
+		// either, which the transport may notice first.
+		if fault, ok := b.front.end.(*Fault); ok { //nolint:errorlint // the front does not wrap it
+			b.flow.fault.Store(fault)
+		}
 	}
 	return n, err
 }
