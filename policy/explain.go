@@ -56,10 +56,22 @@ func (p *Policy) Explain(at time.Time, f *Facts) Explanation {
 	e.Vendor, e.Channels = e.Endpoint()
 	e.Reasons = tr.reasons
 	for i := range e.Reasons {
-		r := &e.Reasons[i]
-		r.Decisive = r.by == e.by && e.by.kind != causeNone && (e.by.kind != causeRestriction || p.bringsAbout(r.state, e.State))
+		e.Reasons[i].Decisive = p.decisive(&e.Reasons[i], &e.Decision)
 	}
 	return e
+}
+
+// decisive tells whether a reason is one that the decision rests on. Where nothing in particular decided, it is why nothing did.
+func (p *Policy) decisive(r *Reason, d *Decision) bool {
+	switch d.by.kind {
+	case causeRestriction:
+		return r.by == d.by && p.bringsAbout(r.state, d.State)
+	case causeNone:
+		return d.State == OutOfScope && r.Kind == "not-bound" || d.State == NeverBlock && r.Kind == "never-block" ||
+			d.State == Unmatched && r.Kind == "default"
+	default:
+		return r.by == d.by
+	}
 }
 
 // bringsAbout tells whether what a restriction says of a channel is what the whole came to.
@@ -209,7 +221,10 @@ func (tr *trace) rule(i int, phase *Phase, u *unit) {
 		return
 	}
 	rule := &tr.p.op.Rules[i]
-	r := Reason{Kind: "rule", ID: rule.ID, Title: rule.Reason, Effect: "none", Pos: rule.Pos, by: cause{causeRule, int32(i)}}
+	r := Reason{
+		Kind: "rule", ID: rule.ID, Title: rule.Reason, Effect: "none", Pos: rule.Pos, by: cause{causeRule, int32(i)},
+		Source: &Source{Title: rule.Reason, Grade: GradeOperator},
+	}
 	if phase != nil {
 		r.Effect, r.From, r.Pos = phase.Effect.String(), &phase.From, phase.Pos
 	}
@@ -224,6 +239,7 @@ func (tr *trace) waiver(i int, u *unit) {
 	tr.add(tr.unit(u, Reason{
 		Kind: "waiver", ID: w.ID, Title: w.Reason, Effect: Waived.String(), From: w.From, Until: &w.Until, Pos: w.Pos,
 		by: cause{causeWaiver, int32(i)}, state: Waived,
+		Source: &Source{Title: w.Reason + ", owned by " + w.Owner, Grade: GradeOperator},
 	}))
 }
 

@@ -66,7 +66,7 @@ func TestExplain(t *testing.T) {
 		},
 		{
 			"not bound", "2024-06-15T00:00:00Z", client("10.20.1.1"), OutOfScope,
-			[]string{"endpoint:u.example", "not-bound:r:signatures", "not-bound:other:signatures", "not-bound:r:codebase", "not-bound:other:codebase"},
+			[]string{"endpoint:u.example", "not-bound:r:signatures*", "not-bound:other:signatures*", "not-bound:r:codebase*", "not-bound:other:codebase*"},
 		},
 		{
 			"a waiver decides, what it overrules is told", "2024-06-15T00:00:00Z", client("10.9.9.9"), Waived,

@@ -50,9 +50,11 @@ func newRoot() *cobra.Command {
 		Short: "A forward proxy that lets vendors' updates pass until their grace period ends",
 		Long: "gracegate matches traffic at the egress to known vendor update endpoints, and allows or blocks it by\n" +
 			"dated policy: what is allowed during a grace period stops at the instant the grace period ends.",
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetVersionTemplate("gracegate {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return invalid(err, "see --help") })
 	root.AddCommand(newServe(), newExplain(), newDemo(), newReady(), newConfig(), newVersion())
 	return root
