@@ -71,11 +71,11 @@ func restriction(id, vendor string, phases ...Phase) Restriction {
 	}}}
 }
 
-func mustCompile(t testing.TB, vendors []Vendor, restrictions []Restriction, op *Operator, horizon ...Horizon) *Policy {
-	t.Helper()
+func mustCompile(tb testing.TB, vendors []Vendor, restrictions []Restriction, op *Operator, horizon ...Horizon) *Policy {
+	tb.Helper()
 	c, err := NewCatalog(vendors, restrictions, []Jurisdiction{{ID: "US"}, {ID: "AU"}}, "digest")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	opts := Options{Revision: "test", ClockFaults: Allow, RecordFaults: Allow}
 	if len(horizon) > 0 {
@@ -83,7 +83,7 @@ func mustCompile(t testing.TB, vendors []Vendor, restrictions []Restriction, op 
 	}
 	p, err := Compile(c, op, opts)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return p
 }

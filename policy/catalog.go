@@ -53,8 +53,9 @@ func NewCatalog(vendors []Vendor, restrictions []Restriction, jurisdictions []Ju
 	}
 	c.names = names
 	for i := range vendors {
-		for j := range vendors[i].Endpoints {
-			if e := &vendors[i].Endpoints[j]; e.FromList != "" {
+		endpoints := vendors[i].Endpoints
+		for j := range endpoints {
+			if e := &endpoints[j]; e.FromList != "" {
 				e.Hosts, e.Zones = nil, nil
 			}
 		}
@@ -122,7 +123,7 @@ func (t *endpointTable) add(vendors []Vendor, number map[string]int) {
 // problems puts what the index cannot take, many errors joined, where it stands.
 func (t *endpointTable) problems(err error) Problems {
 	var e *match.EntryError
-	switch joined, ok := err.(interface{ Unwrap() []error }); { //nolint:errorlint // a join is taken apart, whatever it holds
+	switch joined, ok := err.(interface{ Unwrap() []error }); {
 	case ok:
 		var problems Problems
 		for _, err := range joined.Unwrap() {

@@ -1,5 +1,7 @@
 package policy
 
+import "slices"
+
 // cause names what a verdict rests on.
 type cause struct {
 	kind  causeKind
@@ -235,10 +237,5 @@ func (r *Rule) phase(at int64) *Phase {
 }
 
 func contains(sorted []int, i int) bool {
-	for _, x := range sorted {
-		if x == i {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(sorted, i)
 }

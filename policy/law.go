@@ -7,11 +7,11 @@ import (
 	"github.com/gracegate/gracegate/policy/match"
 )
 
-// Ports and paths are written in the form in which they are matched.
-type (
-	PortRange = match.PortRange
-	Pattern   = match.Pattern
-)
+// PortRange is a range of ports in the form in which it is matched.
+type PortRange = match.PortRange
+
+// Pattern is a path pattern in the form in which it is matched.
+type Pattern = match.Pattern
 
 // ParsePattern reads a path pattern: see match.ParsePattern.
 func ParsePattern(s string) (Pattern, error) { return match.ParsePattern(s) }

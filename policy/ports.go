@@ -16,8 +16,11 @@ func (t *endpointTable) listPorts() []uint16 {
 	var ports []uint16
 	for _, e := range t.list {
 		for _, r := range e.Ports {
-			for port := uint32(r.First); port <= uint32(r.Last); port++ {
-				ports = append(ports, uint16(port))
+			for port := r.First; ; port++ {
+				ports = append(ports, port)
+				if port >= r.Last { // also where one more would be 0
+					break
+				}
 			}
 		}
 	}

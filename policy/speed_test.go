@@ -10,8 +10,8 @@ import (
 )
 
 // bigLaw has n listed names beside a few that are governed, and 100 restrictions: 20 on the governed vendor, the rest on others.
-func bigLaw(t testing.TB, n int) *Policy {
-	t.Helper()
+func bigLaw(tb testing.TB, n int) *Policy {
+	tb.Helper()
 	listed := Endpoint{Channels: Channels(Codebase), Sources: someSource, FromList: "list.txt", Hosts: make([]host.Name, n)}
 	for i := range listed.Hosts {
 		listed.Hosts[i] = host.MustParse(fmt.Sprintf("updates-%07d.cdn.vendor-%d.example", i, i%977))
@@ -36,7 +36,7 @@ func bigLaw(t testing.TB, n int) *Policy {
 		}
 		restrictions = append(restrictions, restriction(fmt.Sprintf("r%d", i), vendor, phase(0, EffectNotice), phase(2, EffectGrace), phase(5, EffectBlock)))
 	}
-	return mustCompile(t, vendors, restrictions, enforced())
+	return mustCompile(tb, vendors, restrictions, enforced())
 }
 
 // flows are what the benchmarks ask about: nothing known, one governed name, and three governed names that differ.

@@ -79,11 +79,15 @@ func stepCases() []stepCase {
 		{"within 1: licence before phase", acme(hostsOf(sig, "u.example")), []Restriction{licensed}, nil, tlsFacts("u.example"), Allow, Licensed},
 		{
 			"1 before 2: an exemption lifts only its own restriction",
-			acme(hostsOf(sig, "u.example")), []Restriction{exempting, blockAll}, nil, tlsFacts("u.example"), Block, Blocked,
+			acme(hostsOf(sig, "u.example")),
+			[]Restriction{exempting, blockAll},
+			nil, tlsFacts("u.example"), Block, Blocked,
 		},
 		{
 			"1 before 2: a stay lifts only its own restriction",
-			acme(hostsOf(sig, "u.example")), []Restriction{stayed, blockAll}, nil, tlsFacts("u.example"), Block, Blocked,
+			acme(hostsOf(sig, "u.example")),
+			[]Restriction{stayed, blockAll},
+			nil, tlsFacts("u.example"), Block, Blocked,
 		},
 		{
 			"2 before 3: the operator's rule stands where no restriction does",
@@ -99,11 +103,15 @@ func stepCases() []stepCase {
 		},
 		{
 			"3 before 4: a waiver for one channel leaves the other blocked",
-			acme(hostsOf(sig|code, "u.example")), []Restriction{blockAll}, waiver(sig), tlsFacts("u.example"), Block, Blocked,
+			acme(hostsOf(sig|code, "u.example")),
+			[]Restriction{blockAll},
+			waiver(sig), tlsFacts("u.example"), Block, Blocked,
 		},
 		{
 			"4 before 5: a never-block channel protects the whole endpoint",
-			acme(hostsOf(sig|Channels(Revocation), "u.example")), []Restriction{blockAll}, nil, tlsFacts("u.example"), Allow, NeverBlock,
+			acme(hostsOf(sig|Channels(Revocation), "u.example")),
+			[]Restriction{blockAll},
+			nil, tlsFacts("u.example"), Allow, NeverBlock,
 		},
 		{
 			"within 5: a final rule reaches a never-block endpoint",
@@ -111,12 +119,16 @@ func stepCases() []stepCase {
 		},
 		{
 			"5 before 6: a never-block name protects only itself",
-			acme(hostsOf(sig, "u.example"), hostsOf(Channels(Revocation), "crl.example")), []Restriction{blockAll}, nil,
+			acme(hostsOf(sig, "u.example"), hostsOf(Channels(Revocation), "crl.example")),
+			[]Restriction{blockAll},
+			nil,
 			two("crl.example", "u.example"), Block, Blocked,
 		},
 		{
 			"6 before 7: what is blocked by name is not blamed on what stayed unseen",
-			acme(hostsOf(sig, "u.example")), []Restriction{blockAll}, strictSNI, noName, Block, Blocked,
+			acme(hostsOf(sig, "u.example")),
+			[]Restriction{blockAll},
+			strictSNI, noName, Block, Blocked,
 		},
 		{
 			"7 stands beside a name that passes",

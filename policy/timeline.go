@@ -116,7 +116,7 @@ func (p *Policy) boundaries(sc *scope, c *class, sel *selected) []int64 {
 	list := []int64{always}
 	units := c.units
 	for _, id := range c.outcomes {
-		units = append(units[:len(units):len(units)], p.classes[id].units...)
+		units = append(slices.Clip(units), p.classes[id].units...)
 	}
 	for i, u := range units {
 		if !slices.ContainsFunc(units[:i], func(v unit) bool { return v.vendor == u.vendor }) {

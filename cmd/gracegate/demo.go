@@ -66,7 +66,7 @@ func newDemo() *cobra.Command {
 func originHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/xml")
-		fmt.Fprintf(w, "<?xml version=\"1.0\"?>\n<!-- a stand-in for the update index, from gracegate demo -->\n<index path=%q/>\n", r.URL.EscapedPath())
+		_, _ = fmt.Fprintf(w, "<?xml version=\"1.0\"?>\n<!-- a stand-in for the update index, from gracegate demo -->\n<index path=%q/>\n", r.URL.EscapedPath()) //nolint:gosec // G705: quoted, and no HTML
 	})
 }
 
@@ -122,7 +122,9 @@ func serveOrigins(ctx context.Context, plain, secure string, out io.Writer) erro
 	defer o.stop()
 	for name, addr := range map[string]netip.AddrPort{"http": o.plain, "https": o.tls} {
 		if addr.IsValid() {
-			fmt.Fprintf(out, "origin on %s://%s\n", name, addr)
+			if _, err := fmt.Fprintf(out, "origin on %s://%s\n", name, addr); err != nil {
+				return err
+			}
 		}
 	}
 	<-ctx.Done()
@@ -146,13 +148,13 @@ func runDemo(ctx context.Context, out io.Writer) error {
 	}
 	defer client.http.CloseIdleConnections()
 
-	fmt.Fprintf(out, "The built-in policy is in force: %s, for everybody.\n", g.policy().Operator().Restrictions[0].ID)
-	fmt.Fprintf(out, "A local origin stands in for the vendor. The clock starts ten seconds before the deadline and runs %d times as fast.\n", demoRate)
+	_, _ = fmt.Fprintf(out, "The built-in policy is in force: %s, for everybody.\n", g.policy().Operator().Restrictions[0].ID)
+	_, _ = fmt.Fprintf(out, "A local origin stands in for the vendor. The clock starts ten seconds before the deadline and runs %d times as fast.\n", demoRate)
 	if err := client.round(ctx, out); err != nil {
 		return err
 	}
 	wait := demoDeadline.Sub(g.clock.Now()) / demoRate
-	fmt.Fprintf(out, "\n... %.1f seconds later ...\n", max(wait, 0).Seconds())
+	_, _ = fmt.Fprintf(out, "\n... %.1f seconds later ...\n", max(wait, 0).Seconds())
 	for g.clock.Now().Before(demoDeadline) {
 		select {
 		case <-ctx.Done():
@@ -163,7 +165,7 @@ func runDemo(ctx context.Context, out io.Writer) error {
 	if err := client.round(ctx, out); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nThe same by yourself: gracegate explain %s --at %s\n", "s01.upd.kaspersky.com", instant.Format(demoDeadline.Add(-1)))
+	_, _ = fmt.Fprintf(out, "\nThe same by yourself: gracegate explain %s --at %s\n", "s01.upd.kaspersky.com", instant.Format(demoDeadline.Add(-1)))
 	return nil
 }
 
@@ -231,15 +233,15 @@ func (c *demoClient) round(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	now := c.gateway.clock.Now().Truncate(time.Second)
-	fmt.Fprintf(out, "\npolicy time %s (%s)\n", instant.Format(now), instant.FormatIn(now, eastern))
+	_, _ = fmt.Fprintf(out, "\npolicy time %s (%s)\n", instant.Format(now), instant.FormatIn(now, eastern))
 	for _, raw := range demoURLs {
 		status, note, err := c.get(ctx, raw)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "  %-50s %s\n", raw, status)
+		_, _ = fmt.Fprintf(out, "  %-50s %s\n", raw, status)
 		if note != "" {
-			fmt.Fprintf(out, "      %s\n", note)
+			_, _ = fmt.Fprintf(out, "      %s\n", note)
 		}
 	}
 	return nil

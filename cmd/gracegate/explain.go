@@ -180,8 +180,7 @@ func (x *explainer) knownAt(text string) (*policy.Policy, error) {
 
 func parseAt(name, text string) (time.Time, error) {
 	at, err := instant.Parse(text)
-	var e *instant.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*instant.Error](err); ok {
 		return at, invalid(fmt.Errorf("%s %q: %s", name, e.Input, e.Reason), e.Hint)
 	}
 	return at, err

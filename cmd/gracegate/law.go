@@ -80,8 +80,7 @@ func (l *law) operatorFile() (source.File, error) {
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		var perr *os.PathError
-		if errors.As(err, &perr) {
+		if perr, ok := errors.AsType[*os.PathError](err); ok {
 			err = fmt.Errorf("policy file %q: %w", name, perr.Err)
 		}
 		return source.File{}, invalid(err, "policy.file names the operator's policy; without it the built-in one applies")

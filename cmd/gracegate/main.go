@@ -115,9 +115,9 @@ func report(stderr io.Writer, err error) int {
 }
 
 func printError(w io.Writer, message, hint string) {
-	fmt.Fprintf(w, "error: %s\n", message)
+	_, _ = fmt.Fprintf(w, "error: %s\n", message)
 	if hint != "" {
-		fmt.Fprintf(w, "hint: %s\n", hint)
+		_, _ = fmt.Fprintf(w, "hint: %s\n", hint)
 	}
 }
 

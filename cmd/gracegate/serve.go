@@ -138,7 +138,7 @@ func writeReadyFile(name string, proxies []string, admin string) error {
 	if err != nil {
 		return fmt.Errorf("ready file: %w", err)
 	}
-	defer os.Remove(tmp.Name())
+	defer func() { _ = os.Remove(tmp.Name()) }() // gone already if it was renamed
 	if _, err := tmp.Write(append(body, '\n')); err != nil {
 		_ = tmp.Close()
 		return fmt.Errorf("ready file: %w", err)

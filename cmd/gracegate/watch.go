@@ -108,10 +108,10 @@ func watchLinks(w *fsnotify.Watcher, path string) {
 	if err != nil {
 		return
 	}
-	way := ""
+	var way strings.Builder
 	for part := range strings.SplitSeq(filepath.ToSlash(abs), "/") {
-		way += part + "/"
-		name := strings.TrimSuffix(way, "/")
+		way.WriteString(part + "/")
+		name := strings.TrimSuffix(way.String(), "/")
 		if info, err := os.Lstat(name); err == nil && info.Mode()&os.ModeSymlink != 0 {
 			_ = w.Add(filepath.Dir(name))
 			if target, err := filepath.EvalSymlinks(name); err == nil {

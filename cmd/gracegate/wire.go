@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -212,7 +213,7 @@ func (g *gateway) listeners() []net.Listener {
 	if g.admin == nil {
 		return g.proxies
 	}
-	return append(g.proxies[:len(g.proxies):len(g.proxies)], g.admin)
+	return append(slices.Clip(g.proxies), g.admin)
 }
 
 func (g *gateway) addresses() (proxies []string, admin string) {

@@ -29,8 +29,7 @@ func ExampleParseAuthority() {
 	fmt.Println(n, port, host.Join(n, port))
 
 	_, _, err := host.ParseAuthority("example.com:65616")
-	var e *host.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*host.Error](err); ok {
 		fmt.Println(e.Reason)
 	}
 	// Output:

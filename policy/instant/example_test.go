@@ -12,8 +12,7 @@ func ExampleParse() {
 	fmt.Println(instant.Format(at))
 
 	_, err := instant.Parse("2024-09-29 00:00 EDT")
-	var e *instant.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*instant.Error](err); ok {
 		fmt.Println("error:", e.Reason)
 		fmt.Println("hint:", e.Hint)
 	}

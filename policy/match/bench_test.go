@@ -40,15 +40,15 @@ func vendors() []Entry {
 	return append(entries, Entry{Paths: []Pattern{p}, Meaning: 1000})
 }
 
-func mustIndex(t testing.TB, base, extra []Entry) *Index {
-	t.Helper()
+func mustIndex(tb testing.TB, base, extra []Entry) *Index {
+	tb.Helper()
 	n, err := NewNames(base)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	x, err := NewIndex(n, extra)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return x
 }

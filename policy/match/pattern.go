@@ -184,16 +184,21 @@ func (p Pattern) Match(path string) bool {
 		}
 		places = next
 	}
-	return places.has(byte(len(p.tokens)))
+	return places.has(between(len(p.tokens)))
 }
 
 // enter adds a place, and those behind it that are reached without reading a byte.
 func (p Pattern) enter(places *byteSet, at int) {
-	places.add(byte(at))
+	places.add(between(at))
 	for at < len(p.tokens) && p.tokens[at].run {
 		at++
-		places.add(byte(at))
+		places.add(between(at))
 	}
+}
+
+// between numbers a place between tokens, of which ParsePattern allows 255.
+func between(at int) byte {
+	return byte(at) //nolint:gosec // G115: see above
 }
 
 // overlaps reports whether some text is matched by both patterns.

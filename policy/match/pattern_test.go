@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-func mustPattern(t testing.TB, s string) Pattern {
-	t.Helper()
+func mustPattern(tb testing.TB, s string) Pattern {
+	tb.Helper()
 	p, err := ParsePattern(s)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return p
 }
@@ -107,7 +107,7 @@ func TestParsePatternErrors(t *testing.T) {
 }
 
 // twin translates a pattern to a regular expression over characters of which each stands for one byte.
-func (p Pattern) twin(t testing.TB) *regexp.Regexp {
+func (p Pattern) twin(tb testing.TB) *regexp.Regexp {
 	var b strings.Builder
 	b.WriteString(`(?s)\A`)
 	s := p.text
@@ -141,7 +141,7 @@ func (p Pattern) twin(t testing.TB) *regexp.Regexp {
 	}
 	re, err := regexp.Compile(b.String() + `\z`)
 	if err != nil {
-		t.Fatalf("%q as %q: %v", s, b.String(), err)
+		tb.Fatalf("%q as %q: %v", s, b.String(), err)
 	}
 	return re
 }

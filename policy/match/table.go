@@ -31,7 +31,9 @@ const filterBits = 2
 var seed = maphash.MakeSeed()
 
 // tagOf hashes a name. Slots and filter bits are found by the upper bits of a tag.
-func tagOf(name string) uint32 { return uint32(maphash.String(seed, name)) }
+func tagOf(name string) uint32 {
+	return uint32(maphash.String(seed, name)) //nolint:gosec // G115: half of the hash is enough
+}
 
 // get returns the number of a name, or 0. The table must be sealed.
 func (t *table) get(tag uint32, name string) uint32 {
@@ -90,7 +92,7 @@ func (t *table) at(name string) *uint32 {
 	s := &t.slots[t.find(tag, name)]
 	if s.value == 0 {
 		*s = slot{tag: tag, text: uint32(t.text.Len())}
-		t.text.WriteByte(byte(len(name)))
+		t.text.WriteByte(byte(len(name))) //nolint:gosec // G115: a name has at most 253 bytes
 		t.text.WriteString(name)
 		t.used++
 		t.labels |= 1 << min(countLabels(name), 63)
@@ -101,7 +103,7 @@ func (t *table) at(name string) *uint32 {
 func (t *table) grow() {
 	old := t.slots
 	t.slots = make([]slot, max(8, 2*len(old)))
-	t.shift = uint8(32 - bits.TrailingZeros(uint(len(t.slots))))
+	t.shift = uint8(32 - bits.TrailingZeros(uint(len(t.slots)))) //nolint:gosec // G115: at most 32
 	for _, s := range old {
 		if s.value == 0 {
 			continue

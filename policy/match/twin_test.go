@@ -189,6 +189,7 @@ func (w world) entry() Entry {
 
 // run compares one random catalogue with an operator's entries over it, and another policy's over the same Names.
 func (w world) run(t *testing.T) {
+	t.Helper()
 	var base []Entry
 	for range w.IntN(14) {
 		base = append(base, w.entry())
@@ -223,7 +224,7 @@ func TestTwin(t *testing.T) {
 	}
 }
 
-// The fuzzer's part is to go on where TestTwin stops: its numbers are seeds, and not worth minimizing.
+// The fuzzer's part is to go on where TestTwin stops: its numbers are seeds, and not worth minimising.
 func FuzzTwin(f *testing.F) {
 	f.Add(uint64(1), uint64(2))
 	f.Fuzz(func(t *testing.T, a, b uint64) { world{rand.New(rand.NewPCG(a, b))}.run(t) })
