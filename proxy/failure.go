@@ -20,12 +20,14 @@ func failureOf(err error) failure {
 	}
 	var dial *DialError
 	if errors.As(err, &dial) {
-		switch dial.Reason {
-		case "dns":
+		switch {
+		case dial.Reason == "dns" && dial.Timeout():
+			return failure{http.StatusGatewayTimeout, "dns", "dns_timeout", "the name was not resolved in time"}
+		case dial.Reason == "dns":
 			return failure{http.StatusBadGateway, "dns", "dns_error", "the name could not be resolved"}
-		case "timeout":
+		case dial.Reason == "timeout":
 			return failure{http.StatusGatewayTimeout, "timeout", "connection_timeout", "the origin did not answer in time"}
-		case "refused":
+		case dial.Reason == "refused":
 			return failure{http.StatusBadGateway, "refused", "connection_refused", "the origin refused the connection"}
 		default:
 			return failure{http.StatusBadGateway, dial.Reason, "destination_unavailable", "the origin could not be reached"}
