@@ -20,13 +20,14 @@ const maxPolicyFile = 16 << 20
 // law builds policies from the files that the configuration names. It keeps the catalogue as long as its files stay the same,
 // since that is what takes time. It is not for concurrent use.
 type law struct {
-	cfg   *config.Config
-	print string // of the catalogue's files
+	cfg  *config.Config
+	read *policy.Catalog // the last that could be read; that in force may be older, if something else was wrong
+	seen string          // fingerprint of the files that it was read from
 }
 
-// build reads what has changed and compiles. old, the policy in force, may be nil.
-func (l *law) build(old *policy.Policy) (*policy.Policy, error) {
-	cat, err := l.catalog(old)
+// build reads what has changed and compiles. The policy in force does not matter to it.
+func (l *law) build(*policy.Policy) (*policy.Policy, error) {
+	cat, err := l.catalog()
 	var problems policy.Problems
 	if err != nil && !errors.As(err, &problems) {
 		return nil, err
@@ -57,19 +58,19 @@ func (l *law) build(old *policy.Policy) (*policy.Policy, error) {
 	return policy.Compile(cat, &op, opts)
 }
 
-func (l *law) catalog(old *policy.Policy) (*policy.Catalog, error) {
-	print, err := catalog.Fingerprint(l.cfg.Policy.Catalog)
+func (l *law) catalog() (*policy.Catalog, error) {
+	now, err := catalog.Fingerprint(l.cfg.Policy.Catalog)
 	if err != nil {
 		return nil, invalid(err, "policy.catalog names a directory with vendors/ and restrictions/")
 	}
-	if old != nil && print == l.print {
-		return old.Catalog(), nil
+	if l.read != nil && now == l.seen {
+		return l.read, nil
 	}
 	cat, err := catalog.Load(l.cfg.Policy.Catalog, l.cfg.Policy.CatalogOnly)
 	if err != nil {
 		return nil, err
 	}
-	l.print = print
+	l.read, l.seen = cat, now
 	return cat, nil
 }
 
