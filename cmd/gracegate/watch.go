@@ -65,18 +65,18 @@ func (w *watcher) run(ctx context.Context, log *zap.Logger, changed func()) {
 
 // filesPrint tells two states of the files apart.
 func filesPrint(policyFile, catalogDir string) string {
-	print, err := catalog.Fingerprint(catalogDir)
+	of, err := catalog.Fingerprint(catalogDir)
 	if err != nil {
-		print = err.Error()
+		of = err.Error()
 	}
 	if policyFile == "" {
-		return print
+		return of
 	}
 	info, err := os.Stat(policyFile)
 	if err != nil {
-		return print + err.Error()
+		return of + err.Error()
 	}
-	return fmt.Sprintln(print, info.Size(), info.ModTime().UnixNano(), info.Mode(), inode(info))
+	return of + " " + catalog.Stamp(info)
 }
 
 // watchAround watches the directories in which a change would show. One that is not there is seen to come by its parent.

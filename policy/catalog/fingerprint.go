@@ -14,21 +14,27 @@ import (
 // maxDepth bounds how far below dir Fingerprint goes: a symbolic link may lead back up.
 const maxDepth = 4
 
-// Fingerprint tells two states of dir apart without reading its files: by names, sizes, times of change and, where there are
-// such, inodes, all as symbolic links lead to them. So a rename, a swapped link and an edit in place are seen. What Load
+// Fingerprint tells two states of dir apart without reading its files: by the names and the stamps of files, all as symbolic
+// links lead to them. So a rename, a swapped link and an edit in place are seen. What Load
 // passes over does not count. An empty dir, which stands for none, has an empty fingerprint.
 func Fingerprint(dir string) (string, error) {
 	if dir == "" {
 		return "", nil
 	}
 	h := sha256.New()
-	if err := stamp(h, dir, maxDepth); err != nil {
+	if err := stampTree(h, dir, maxDepth); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-func stamp(h hash.Hash, dir string, depth int) error {
+// Stamp tells two states of one file apart without reading it: by its size, its mode, its time of change and, where there
+// are such, its inode.
+func Stamp(info fs.FileInfo) string {
+	return fmt.Sprint(info.Size(), info.Mode(), info.ModTime().UnixNano(), inode(info))
+}
+
+func stampTree(h hash.Hash, dir string, depth int) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("catalogue: %w", err)
@@ -46,12 +52,12 @@ func stamp(h hash.Hash, dir string, depth int) error {
 		case err != nil:
 			return fmt.Errorf("catalogue: %w", err)
 		case !info.IsDir():
-			h.Write(fmt.Appendf(nil, "%q %d %d %d\n", e.Name(), info.Size(), info.ModTime().UnixNano(), inode(info)))
+			h.Write(fmt.Appendf(nil, "%q %s\n", e.Name(), Stamp(info)))
 			continue
 		}
 		h.Write(fmt.Appendf(nil, "%q {\n", e.Name()))
 		if depth > 0 {
-			if err := stamp(h, name, depth-1); err != nil {
+			if err := stampTree(h, name, depth-1); err != nil {
 				return err
 			}
 		}

@@ -45,6 +45,12 @@ func TestFingerprint(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, false},
+		{"mode", func(t *testing.T, root string) {
+			t.Helper()
+			if err := os.Chmod(filepath.Join(root, "vendors/a.yaml"), 0o400); err != nil {
+				t.Fatal(err)
+			}
+		}, false},
 		{"another file of the same size and time", func(t *testing.T, root string) {
 			t.Helper()
 			name, next := filepath.Join(root, "vendors/a.yaml"), filepath.Join(root, "next")
