@@ -63,7 +63,7 @@ func (s *Server) dialled(w http.ResponseWriter, r *http.Request, f *flow) {
 		s.cfg.Log.Debug("connection lost before its tunnel began", zap.Error(err))
 		return
 	}
-	t := &tunnel{relay: relay{flow: f, idle: s.cfg.Idle, down: down, up: up}, server: s, early: early}
+	t := &tunnel{relay: newRelay(f, s.cfg.Idle, down, up), server: s, early: early}
 	s.flows.setCut(f, t.cut)
 	go t.run()
 }

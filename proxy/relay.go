@@ -6,19 +6,27 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
 // relay carries bytes between a client and an origin, each way until its source ends. An end is passed on as a half-close; a
 // failure ends both sides with a reset, so that neither takes what it has for the whole.
 type relay struct {
-	flow *flow
-	idle time.Duration // without a byte in either direction; 0: no limit
-	down *net.TCPConn  // to the client
-	up   halfCloser    // to the origin
+	flow     *flow
+	idle     time.Duration // without a byte in either direction; 0: no limit
+	down, up side          // to the client, to the origin
 
+	whole    atomic.Bool  // the origin has said all, and the client got it
 	refused  atomic.Bool  // the client is being told so: leave its side open for that
 	lastByte atomic.Int64 // real time of the last byte in either direction, in nanoseconds
+}
+
+// side is one end of a relay.
+type side struct {
+	halfCloser
+	name    string
+	writing chan struct{} // holds an item while something is written
 }
 
 // halfCloser is a TCP connection, or what has one below it.
@@ -26,6 +34,16 @@ type halfCloser interface {
 	net.Conn
 	CloseWrite() error
 	SetLinger(sec int) error
+}
+
+func newRelay(f *flow, idle time.Duration, down *net.TCPConn, up halfCloser) *relay {
+	l := &relay{
+		flow: f, idle: idle,
+		down: side{down, "client", make(chan struct{}, 1)},
+		up:   side{up, "upstream", make(chan struct{}, 1)},
+	}
+	l.touch()
+	return l
 }
 
 // cut ends both sides at once, with a reset. It may be called from anywhere, and more than once.
@@ -43,53 +61,78 @@ func (l *relay) close() {
 // upward sends the origin what is held, and then what the client sends.
 func (l *relay) upward(held []byte) {
 	l.flow.in.Add(int64(len(held)))
-	if l.write(l.up, held, "upstream") {
-		l.copy(l.up, l.down, &l.flow.in, "client", "upstream")
+	if l.write(&l.up, held) && l.copy(&l.up, &l.down, &l.flow.in) {
+		_ = l.up.CloseWrite()
 	}
 }
 
 // downward sends the client what the origin sends.
-func (l *relay) downward() { l.copy(l.down, l.up, &l.flow.out, "upstream", "client") }
+func (l *relay) downward() {
+	if l.copy(&l.down, &l.up, &l.flow.out) {
+		l.whole.Store(true)
+		_ = l.down.CloseWrite()
+	}
+}
 
-// copy moves bytes one way. On a failure, or when neither direction has moved a byte for the idle limit, it ends both.
-func (l *relay) copy(dst, src halfCloser, count *atomic.Int64, from, to string) {
+// copy moves bytes one way, to the end. On a failure, or when neither direction has moved a byte for the idle limit, it ends
+// both.
+func (l *relay) copy(dst, src *side, count *atomic.Int64) (ended bool) {
 	buf := streamBuffers.Get().(*[32 << 10]byte)
 	defer streamBuffers.Put(buf)
 	for {
 		n, err := l.read(src, buf[:])
 		count.Add(int64(n))
-		if n > 0 && !l.write(dst, buf[:n], to) {
-			return
+		if n > 0 && !l.write(dst, buf[:n]) {
+			return false
 		}
 		switch {
 		case errors.Is(err, io.EOF):
-			_ = dst.CloseWrite()
-			return
+			src.settle()
+			return true
 		case err != nil:
-			l.fail(err, from)
-			return
+			l.fail(err, src)
+			return false
 		}
 	}
 }
 
-func (l *relay) write(dst net.Conn, p []byte, to string) bool {
+func (l *relay) write(dst *side, p []byte) bool {
+	dst.writing <- struct{}{}
+	defer func() { <-dst.writing }()
 	if l.idle > 0 && !l.refused.Load() { // a refusal has a deadline of its own
 		_ = dst.SetWriteDeadline(time.Now().Add(l.idle))
 	}
-	if _, err := dst.Write(p); err != nil {
-		l.fail(err, to)
+	_, err := dst.Write(p)
+	if dst == &l.up && errors.Is(err, syscall.EPIPE) {
+		// The origin ended before it went away, or the error would be a reset. What it said is whole and still on its way to
+		// the client; only what the client says goes nowhere.
 		return false
 	}
-	return true
+	if err != nil {
+		l.fail(err, dst)
+	}
+	return err == nil
+}
+
+// settle makes sure that an end is one. The system tells of a reset once: if a write learns of it, a read beside it sees an
+// end. Such a write returns at once, with its failure acted upon; one that takes longer has nothing to tell.
+func (s *side) settle() {
+	late := time.NewTimer(time.Second)
+	defer late.Stop()
+	select {
+	case s.writing <- struct{}{}:
+		<-s.writing
+	case <-late.C:
+	}
 }
 
 // read waits for bytes as long as either direction is alive.
-func (l *relay) read(c net.Conn, p []byte) (int, error) {
+func (l *relay) read(src *side, p []byte) (int, error) {
 	for {
 		if l.idle > 0 {
-			_ = c.SetReadDeadline(time.Unix(0, l.lastByte.Load()).Add(l.idle))
+			_ = src.SetReadDeadline(time.Unix(0, l.lastByte.Load()).Add(l.idle))
 		}
-		n, err := c.Read(p)
+		n, err := src.Read(p)
 		if n > 0 {
 			l.touch()
 		}
@@ -102,10 +145,20 @@ func (l *relay) read(c net.Conn, p []byte) (int, error) {
 
 func (l *relay) touch() { l.lastByte.Store(time.Now().UnixNano()) }
 
-func (l *relay) fail(err error, side string) {
-	if !l.refused.Load() {
-		l.flow.end(endOf(err, side))
+// fail ends both sides for a failure of one. A client that got all there was is not reset: an origin which has said all may
+// be gone before it hears the client's farewell.
+func (l *relay) fail(err error, at *side) {
+	switch {
+	case l.refused.Load():
+	case !l.whole.Load():
+		l.flow.end(endOf(err, at.name))
 		l.cut()
+	default:
+		if at == &l.down {
+			l.flow.end(endOf(err, at.name))
+		}
+		_ = l.up.SetLinger(0)
+		l.close()
 	}
 }
 

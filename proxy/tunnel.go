@@ -23,7 +23,7 @@ const (
 
 // tunnel is what a CONNECT becomes: a relay, once the gate has seen the hello.
 type tunnel struct {
-	relay
+	*relay
 	server *Server
 	early  []byte // what the client sent with its CONNECT
 }
@@ -31,12 +31,11 @@ type tunnel struct {
 // run is the life of the tunnel, in a goroutine of its own. It owns both connections.
 func (t *tunnel) run() {
 	s, f := t.server, t.flow
-	defer s.survive()
+	defer t.survive()
 	defer func() {
 		t.close()
 		s.close(f)
 	}()
-	t.touch()
 	if _, err := io.WriteString(t.down, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
 		f.end("client")
 		return
@@ -46,12 +45,7 @@ func (t *tunnel) run() {
 	var origin sync.WaitGroup
 	origin.Go(t.downward)
 	defer origin.Wait()
-	defer func() {
-		if f.endedBy() == "" { // a panic
-			f.end("panic")
-			t.cut()
-		}
-	}()
+	defer t.survive() // before that wait
 
 	held, ok := t.identify()
 	if !ok {
@@ -81,7 +75,7 @@ func (t *tunnel) identify() (held []byte, ok bool) {
 	held = t.early
 	if len(held) == 0 {
 		held = make([]byte, 0, 2048)
-		n, err := t.read(t.down, held[:cap(held)])
+		n, err := t.read(&t.down, held[:cap(held)])
 		if n == 0 && err != nil {
 			t.flow.end(endOf(err, "client"))
 			return nil, false
@@ -136,9 +130,11 @@ func (t *tunnel) refuse() {
 	_, _ = io.CopyN(io.Discard, t.down, refusalBytes)
 }
 
-// survive keeps a panic in a goroutine of a single client from ending the process, as net/http does in its own.
-func (s *Server) survive() {
+// survive keeps a panic from ending the process, as net/http does in its own goroutines: it ends this tunnel.
+func (t *tunnel) survive() {
 	if p := recover(); p != nil {
-		s.cfg.Log.Error("panic in a tunnel", zap.Any("panic", p), zap.Stack("stack"))
+		t.server.cfg.Log.Error("panic in a tunnel", zap.Any("panic", p), zap.Stack("stack"))
+		t.flow.end("panic")
+		t.cut()
 	}
 }

@@ -55,11 +55,10 @@ func (s *Server) webSocket(w http.ResponseWriter, r *http.Request, f *flow) {
 		f.end("client")
 		return
 	}
-	l := &relay{flow: f, idle: s.cfg.Idle, down: down, up: upgraded(resp, f.origin)}
+	l := newRelay(f, s.cfg.Idle, down, upgraded(resp, f.origin))
 	defer l.close()
 	s.flows.setCut(f, l.cut)
-	l.touch()
-	if !l.write(down, headOf(resp), "client") {
+	if !l.write(&l.down, headOf(resp)) {
 		return
 	}
 	s.record(f, audit.Start)
