@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"sync"
@@ -106,7 +107,7 @@ func webServer(t *testing.T, handler http.Handler, secure *tls.Config) *origin {
 	if secure != nil {
 		l = tls.NewListener(l, secure)
 	}
-	server := &http.Server{Handler: handler, ConnState: func(_ net.Conn, s http.ConnState) {
+	server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0), ConnState: func(_ net.Conn, s http.ConnState) {
 		if s == http.StateNew {
 			o.came.Add(1)
 		}
