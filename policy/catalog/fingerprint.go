@@ -11,12 +11,12 @@ import (
 	"path/filepath"
 )
 
-// maxDepth bounds how far below dir Fingerprint goes: a symbolic link may lead back up.
+// maxDepth bounds how far below a catalogue's directory anything is looked at: a symbolic link may lead back up.
 const maxDepth = 4
 
 // Fingerprint tells two states of dir apart without reading its files: by the names and the stamps of files, all as symbolic
-// links lead to them. So a rename, a swapped link and an edit in place are seen. What Load
-// passes over does not count. An empty dir, which stands for none, has an empty fingerprint.
+// links lead to them. So a rename, a swapped link and an edit in place are seen. What Load passes over does not count. An
+// empty dir, which stands for none, has an empty fingerprint.
 func Fingerprint(dir string) (string, error) {
 	if dir == "" {
 		return "", nil

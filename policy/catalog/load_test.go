@@ -313,6 +313,30 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+// TestLinksThatLeadUp has two links, each of which leads back to where both are: following them would never end.
+func TestLinksThatLeadUp(t *testing.T) {
+	t.Parallel()
+	root := dir(t, map[string]string{"vendors/a.yaml": vendor("a", "a.example"), "vendors/1/2/3/4/list.txt": "b.example"})
+	for link, to := range map[string]string{"vendors/l1": ".", "vendors/l2": ".", "vendors/1/up": "../..", "vendors/1/beside": "2"} {
+		if err := os.Symlink(to, filepath.Join(root, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := catalog.Load(root, true)
+	if err == nil {
+		t.Fatal("nothing is wrong")
+	}
+	const loop = ": leads back to a directory that holds it (remove the symbolic link)"
+	want := []string{
+		"/vendors/1/2/3/4: more than 4 directories deep (put lists right below vendors/)",
+		"/vendors/1/beside/3/4: more than 4 directories deep (put lists right below vendors/)",
+		"/vendors/1/up" + loop, "/vendors/l1" + loop, "/vendors/l2" + loop,
+	}
+	if diff := cmp.Diff(want, strings.Split(strings.ReplaceAll(err.Error(), root, ""), "\n")); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 func TestNoDirectory(t *testing.T) {
 	t.Parallel()
 	absent := filepath.Join(t.TempDir(), "absent")

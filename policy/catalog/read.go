@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io/fs"
+	"os"
 	"path"
 	"strings"
 
@@ -92,8 +93,12 @@ func (t *tree) list(name string) ([]byte, error) {
 
 // onlyLists tells what is beside the vendor files, or below, and is none of their lists.
 func (t *tree) onlyLists(name string) {
-	switch {
+	switch at := (policy.Pos{File: path.Join(t.shown, name)}); {
 	case t.lists[name]:
+	case t.isDir(name) && t.leadsUp(name):
+		t.problems.Add(at, "remove the symbolic link", "leads back to a directory that holds it")
+	case t.isDir(name) && strings.Count(name, "/") >= maxDepth:
+		t.problems.Add(at, "put lists right below vendors/", "more than %d directories deep", maxDepth)
 	case t.isDir(name):
 		for _, below := range t.entries(name) {
 			t.onlyLists(below)
@@ -144,6 +149,18 @@ func leftBehind(name string) bool {
 func (t *tree) isDir(name string) bool {
 	info, err := fs.Stat(t.fsys, name)
 	return err == nil && info.IsDir()
+}
+
+// leadsUp tells a symbolic link to one of the directories on the way to it.
+func (t *tree) leadsUp(name string) bool {
+	info, err := fs.Stat(t.fsys, name)
+	for above := name; err == nil && above != "."; {
+		above = path.Dir(above)
+		if holder, err := fs.Stat(t.fsys, above); err == nil && os.SameFile(info, holder) {
+			return true
+		}
+	}
+	return false
 }
 
 func (t *tree) file(name string) (source.File, bool) {
