@@ -27,9 +27,9 @@ var data embed.FS
 // inBinary stands in place of a directory in the names of files that are in the binary.
 const inBinary = "builtin"
 
-// Load reads the catalogue in the binary and that in dir, or only the latter. An empty dir stands for none; with only, or if
-// dir has no vendor and no restriction, that is an error: it would lift every restriction without a word. All mistakes in all
-// files are returned at once, as policy.Problems. In the names of files those in the binary begin with "builtin/".
+// Load reads the catalogue in the binary and that in dir, or only the latter. An empty dir stands for none; with only, that is
+// an error, as is a dir without vendor and restriction: it would lift every restriction without a word. A dir without any part
+// of a catalogue is one in any case: it is most likely the wrong one. All mistakes in all files are returned at once, as policy.Problems. In the names of files those in the binary begin with "builtin/".
 //
 // The digest of the catalogue covers the names and contents of all files that were read, whatever dir is called.
 func Load(dir string, only bool) (*policy.Catalog, error) {
@@ -45,8 +45,11 @@ func Load(dir string, only bool) (*policy.Catalog, error) {
 	switch {
 	case dir != "":
 		own := l.read(os.DirFS(dir), filepath.Clean(dir), "own")
-		if len(own.vendors)+len(own.restrictions) == 0 {
+		switch laws := len(own.vendors) + len(own.restrictions); {
+		case only && laws == 0:
 			l.problems.Add(policy.Pos{File: dir}, shape, "no vendor and no restriction in this directory")
+		case laws+len(own.jurisdictions) == 0:
+			l.problems.Add(policy.Pos{File: dir}, shape, "no part of a catalogue in this directory")
 		}
 		parts = append(parts, own)
 	case only:

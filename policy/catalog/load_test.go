@@ -168,6 +168,24 @@ func TestDirectoryAddsAndReplaces(t *testing.T) {
 	}
 }
 
+// TestOnlyJurisdictions has a directory that adds no more than a tag: beside the binary's catalogue that is enough.
+func TestOnlyJurisdictions(t *testing.T) {
+	t.Parallel()
+	root := dir(t, map[string]string{"jurisdictions.yaml": `jurisdictions: [{id: XX, name: more}]`})
+	if got, want := len(load(t, root, false).Jurisdictions), len(load(t, "", false).Jurisdictions)+1; got != want {
+		t.Errorf("%d jurisdictions, want %d", got, want)
+	}
+	for _, only := range []bool{true, false} {
+		empty := t.TempDir()
+		if _, err := catalog.Load(empty, only); err == nil || !strings.Contains(err.Error(), "in this directory") {
+			t.Errorf("nothing at all, only %t: %v", only, err)
+		}
+	}
+	if _, err := catalog.Load(root, true); err == nil || !strings.Contains(err.Error(), "no vendor and no restriction") {
+		t.Errorf("nothing but a tag, alone: %v", err)
+	}
+}
+
 func TestLists(t *testing.T) {
 	t.Parallel()
 	list := `vendor: acme
