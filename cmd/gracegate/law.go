@@ -28,20 +28,22 @@ type law struct {
 // build reads what has changed and compiles. The policy in force does not matter to it.
 func (l *law) build(*policy.Policy) (*policy.Policy, error) {
 	cat, err := l.catalog()
-	var problems policy.Problems
+	var problems, more policy.Problems
 	if err != nil && !errors.As(err, &problems) {
 		return nil, err
 	}
 	file, err := l.operatorFile()
-	if err != nil {
+	if err != nil && !errors.As(err, &more) {
 		return nil, err
 	}
-	op, more := source.Operator(file)
-	problems = append(problems, more...)
-	if cat != nil {
-		problems = append(problems, policy.Check(cat, &op)...)
+	var op policy.Operator
+	if err == nil {
+		op, more = source.Operator(file)
+		if cat != nil {
+			more = append(more, policy.Check(cat, &op)...)
+		}
 	}
-	if err := problems.Err(); err != nil {
+	if err := append(problems, more...).Err(); err != nil {
 		return nil, err
 	}
 	known := l.cfg.Policy.KnownAt
@@ -61,7 +63,7 @@ func (l *law) build(*policy.Policy) (*policy.Policy, error) {
 func (l *law) catalog() (*policy.Catalog, error) {
 	now, err := catalog.Fingerprint(l.cfg.Policy.Catalog)
 	if err != nil {
-		return nil, invalid(err, "policy.catalog names a directory with vendors/ and restrictions/")
+		return nil, policy.Problems{{Message: err.Error(), Hint: "policy.catalog names a directory with vendors/ and restrictions/"}}
 	}
 	if l.read != nil && now == l.seen {
 		return l.read, nil
@@ -74,22 +76,30 @@ func (l *law) catalog() (*policy.Catalog, error) {
 	return cat, nil
 }
 
+// operatorFile reads the policy file, or takes the built-in one. One that cannot be read is a mistake like those in it.
 func (l *law) operatorFile() (source.File, error) {
 	name := l.cfg.Policy.File
 	if name == "" {
 		return catalog.Builtin(), nil
 	}
-	f, err := os.Open(name)
+	data, err := readPolicyFile(name)
 	if err != nil {
 		if perr, ok := errors.AsType[*os.PathError](err); ok {
-			err = fmt.Errorf("policy file %q: %w", name, perr.Err)
+			err = perr.Err
 		}
-		return source.File{}, invalid(err, "policy.file names the operator's policy; without it the built-in one applies")
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxPolicyFile+1))
-	if err != nil {
-		return source.File{}, failed(fmt.Errorf("policy file %q: %w", name, err), "")
+		return source.File{}, policy.Problems{{
+			Message: fmt.Sprintf("policy file %q: %s", name, err),
+			Hint:    "policy.file names the operator's policy; without it the built-in one applies",
+		}}
 	}
 	return source.File{Name: name, Data: data}, nil
+}
+
+func readPolicyFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxPolicyFile+1))
 }
