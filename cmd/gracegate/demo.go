@@ -47,11 +47,14 @@ func newDemo() *cobra.Command {
 			"stopped, for a gateway of your own.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, release := untilStopped(cmd.Context())
+			defer release()
+			context.AfterFunc(ctx, release)
 			if origin != "" || originTLS != "" {
-				return failed(serveOrigins(cmd.Context(), origin, originTLS, cmd.OutOrStdout()), "")
+				return failed(serveOrigins(ctx, origin, originTLS, cmd.OutOrStdout()), "")
 			}
-			err := runDemo(cmd.Context(), cmd.OutOrStdout())
-			if cmd.Context().Err() != nil {
+			err := runDemo(ctx, cmd.OutOrStdout())
+			if ctx.Err() != nil {
 				err = errors.New("stopped before the end")
 			}
 			return failed(err, "")

@@ -27,14 +27,16 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code) //nolint:gocritic // stop has run
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run is the program: ctx ends when it is told to stop.
+// untilStopped returns a context that ends on an interrupt or SIGTERM, for commands that then have something to bring to an
+// end. All others are ended by the signal itself, and so are these by a second one, once release was called.
+func untilStopped(ctx context.Context) (stopped context.Context, release context.CancelFunc) {
+	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+}
+
+// run is the program.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)

@@ -25,8 +25,8 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the proxy",
-		Long: "Run the proxy until SIGTERM or an interrupt. SIGHUP reads policy and catalogue again, as does a change of their\n" +
-			"files; the configuration file is read once.",
+		Long: "Run the proxy until SIGTERM or an interrupt, then drain it; a second one ends it at once. SIGHUP reads policy and\n" +
+			"catalogue again, as does a change of their files; the configuration file is read once.",
 		Args: cobra.NoArgs,
 	}
 	config.AddFlags(cmd.Flags(), config.AllGroups()...)
@@ -45,8 +45,10 @@ func newServe() *cobra.Command {
 	return cmd
 }
 
-// serve runs the gateway until ctx ends, and then drains it.
+// serve runs the gateway until ctx ends or the process is told to stop, and then drains it.
 func serve(ctx context.Context, cfg *config.Config, log, records *zap.Logger, readyFile string) error {
+	ctx, release := untilStopped(ctx)
+	defer release()
 	clk := newClock(cfg)
 	if clk.Simulated() {
 		log = log.With(zap.Bool("gracegate.simulated_clock", true))
@@ -89,6 +91,7 @@ func serve(ctx context.Context, cfg *config.Config, log, records *zap.Logger, re
 		}
 	}
 	<-ctx.Done()
+	release()
 	log.Info("draining", zap.Stringer("at_most", cfg.Limits.Drain))
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Limits.Drain)
 	defer cancel()

@@ -23,8 +23,10 @@ import (
 //	serve [FLAG...]     run gracegate serve on free ports, and wait until it is ready; $PROXY and $ADMIN are its addresses
 //	origin              run gracegate demo's origins on free ports; $ORIGIN and $ORIGIN_TLS are their addresses
 //	logged PATTERN      wait for a line in the log of serve, after the one that was waited for last; it is the standard output
-//	signal HUP|TERM     send a signal to serve
+//	signal HUP|TERM|INT send a signal to serve
 //	stopped CODE        wait for the end of serve, which must have this code; its whole log is then in serve.log
+//	stopped by SIGNAL   the same, where it is the signal that must end it
+//	questions FILE      run gracegate explain - in place of serve, with the lines of a file and an input that does not end
 
 // patience bounds every wait: no machine is as slow as that.
 const patience = time.Minute
@@ -54,7 +56,7 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(watcher.Add(filepath.Dir(ready)))
 
 	own := []string{"serve", "--ready-file", ready, "--listen-proxy", "127.0.0.1:0", "--listen-admin", "127.0.0.1:0"}
-	b := start(ts, append(own, args...))
+	b := start(ts, nil, append(own, args...)...)
 	ts.Value(gateKey{}).(*gate).serve = b
 	b.waitForFile(ts, watcher, ready)
 
@@ -69,7 +71,7 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 
 func scriptOrigin(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 0, "origin")
-	b := start(ts, []string{"demo", "--origin", "127.0.0.1:0", "--origin-tls", "127.0.0.1:0"})
+	b := start(ts, nil, "demo", "--origin", "127.0.0.1:0", "--origin-tls", "127.0.0.1:0")
 	for scheme, name := range map[string]string{"http": "ORIGIN", "https": "ORIGIN_TLS"} {
 		b.seen = 0
 		line := b.waitForLine(ts, regexp.MustCompile("origin on "+scheme+"://"))
@@ -86,14 +88,16 @@ func scriptLogged(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
+var signals = map[string]syscall.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM, "INT": syscall.SIGINT}
+
 func scriptSignal(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM}
-	usage(ts, neg, len(args) == 1 && signals[args[0]] != 0, "signal HUP|TERM")
+	usage(ts, neg, len(args) == 1 && signals[args[0]] != 0, "signal HUP|TERM|INT")
 	ts.Check(running(ts).cmd.Process.Signal(signals[args[0]]))
 }
 
 func scriptStopped(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg, len(args) == 1, "stopped CODE")
+	bySignal := len(args) == 2 && args[0] == "by" && signals[args[1]] != 0
+	usage(ts, neg, len(args) == 1 || bySignal, "stopped CODE|by SIGNAL")
 	b := running(ts)
 	select {
 	case <-b.done:
@@ -101,9 +105,26 @@ func scriptStopped(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("it still runs:\n%s", b.log())
 	}
 	ts.Check(os.WriteFile(ts.MkAbs("serve.log"), []byte(b.log()), 0o600))
+	if bySignal {
+		if want := "signal: " + signals[args[1]].String(); b.err == nil || b.err.Error() != want {
+			ts.Fatalf("it ended with %v, want %s:\n%s", b.err, want, b.log())
+		}
+		return
+	}
 	if got := fmt.Sprint(exitCode(ts, b.err)); got != args[0] {
 		ts.Fatalf("it ended with %s, want %s:\n%s", got, args[0], b.log())
 	}
+}
+
+func scriptQuestions(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 1, "questions FILE")
+	in, out, err := os.Pipe()
+	ts.Check(err)
+	ts.Defer(func() { _ = out.Close() })
+	ts.Value(gateKey{}).(*gate).serve = start(ts, in, "explain", "-")
+	ts.Check(in.Close())
+	_, err = out.WriteString(ts.ReadFile(args[0]))
+	ts.Check(err)
 }
 
 // background is a process that runs while the script does, and all that it printed.
@@ -118,7 +139,7 @@ type background struct {
 	more chan struct{} // closed when text has grown
 }
 
-func start(ts *testscript.TestScript, args []string) *background {
+func start(ts *testscript.TestScript, stdin *os.File, args ...string) *background {
 	b := &background{done: make(chan struct{}), more: make(chan struct{})}
 	b.cmd = exec.Command("gracegate", args...)
 	b.cmd.Dir = ts.MkAbs(".")
@@ -126,6 +147,9 @@ func start(ts *testscript.TestScript, args []string) *background {
 		b.cmd.Env = append(b.cmd.Env, name+"="+ts.Getenv(name))
 	}
 	b.cmd.Stdout, b.cmd.Stderr = b, b
+	if stdin != nil { // a nil file is no nil reader
+		b.cmd.Stdin = stdin
+	}
 	ts.Check(b.cmd.Start())
 	go func() {
 		b.err = b.cmd.Wait()
