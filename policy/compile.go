@@ -30,7 +30,8 @@ type Policy struct {
 
 	selected  []selected // by match.SetID
 	timelines []timeline
-	cells     []int32    // scope x set x class -> index into timelines
+	rowAt     []uint32   // scope x set -> index into rows
+	rows      [][]uint32 // by class, an index into timelines
 	reach     []timeline // by scope: whether anything at all is blocked then
 }
 
@@ -58,6 +59,21 @@ type unit struct {
 
 // selected is the rules and waivers that name a host or zone themselves.
 type selected struct{ rules, waivers []int }
+
+// within leaves what holds for a scope.
+func (s selected) within(sc *scope) selected {
+	return selected{rules: common(s.rules, sc.rules), waivers: common(s.waivers, sc.waivers)}
+}
+
+func common(a, b []int) []int {
+	var both []int
+	for _, i := range a {
+		if _, ok := slices.BinarySearch(b, i); ok {
+			both = append(both, i)
+		}
+	}
+	return both
+}
 
 // Compile joins a catalogue with an operator's policy. Mistakes that only show when the two meet (an unknown vendor, site,
 // restriction...) are returned all at once, as Problems.

@@ -49,7 +49,6 @@ func (p *Policy) look(f *Facts, l *looked) {
 	for i := range l.n {
 		l.unmatched = l.unmatched && l.names[i].class == match.Unmatched
 	}
-	l.unseen = p.judgeUnseen(f, l)
 	if l.unmatched && f.Stage == StageRequest && f.Path != "" {
 		if c := p.index.Fingerprint(f.Path); c != match.Unmatched {
 			l.names[0].class, l.names[0].print = c, true
@@ -60,6 +59,7 @@ func (p *Policy) look(f *Facts, l *looked) {
 		l.governed = l.governed || l.names[i].timeline.governed
 		l.pinned = l.pinned || p.classes[l.names[i].class].pinned
 	}
+	l.unseen = p.judgeUnseen(f, l)
 	l.toCome = f.Stage == StageAuthority && f.Scheme != "http"
 }
 
@@ -96,7 +96,7 @@ func (p *Policy) judgeUnseen(f *Facts, l *looked) cause {
 	s := &p.op.Settings.Unseen
 	first := &l.names[0]
 	switch {
-	case s.Address == Block && first.class == match.Unmatched && first.set == 0 && f.Authority.IsAddr():
+	case s.Address == Block && (first.class == match.Unmatched || first.print) && first.set == 0 && f.Authority.IsAddr():
 		return cause{causeUnseen, unseenAddress}
 	case f.Stage == StageAuthority:
 		return cause{}
@@ -108,7 +108,7 @@ func (p *Policy) judgeUnseen(f *Facts, l *looked) cause {
 		return cause{causeUnseen, unseenNoSNI}
 	case f.ECH && s.ECH == Block:
 		return cause{causeUnseen, unseenECH}
-	case s.Mismatch == Block && l.unmatched && f.Hello == HelloWithName && f.SNI != f.Authority && !f.Authority.IsAddr():
+	case s.Mismatch == Block && !l.governed && f.Hello == HelloWithName && f.SNI != f.Authority && !f.Authority.IsAddr():
 		return cause{causeUnseen, unseenMismatch}
 	}
 	return cause{}
@@ -172,19 +172,19 @@ func (p *Policy) decide(at int64, f *Facts, l *looked) Decision {
 
 // combine is step six, the strictest over the names, and step seven's last word. by is the name that decided.
 func (p *Policy) combine(f *Facts, l *looked, idx *[3]int, reach Verdict) (x cell, by int) {
-	x = l.names[0].timeline.spans[idx[0]].cell
-	needed, would := x.need, x.would == Block
-	for i := 1; i < l.n; i++ {
-		c := &l.names[i].timeline.spans[idx[i]].cell
+	s := &p.op.Settings
+	var needed Need
+	would := false
+	for i := range l.n {
+		c := l.names[i].timeline.spans[idx[i]].cell
+		if l.unmatched && s.Default == Block && c.verdict == Allow && c.state != Waived {
+			c = cell{verdict: Block, state: Unmatched, would: Block, by: cause{kind: causeDefault}}
+		}
 		needed = max(needed, c.need)
 		would = would || c.would == Block
-		if c.verdict != x.verdict && c.verdict == Block || c.verdict == x.verdict && c.state > x.state {
-			x, by = *c, i
+		if i == 0 || c.verdict != x.verdict && c.verdict == Block || c.verdict == x.verdict && c.state > x.state {
+			x, by = c, i
 		}
-	}
-	s := &p.op.Settings
-	if x.state == Unmatched && s.Default == Block {
-		x.verdict, x.by, would = Block, cause{kind: causeDefault}, true
 	}
 	if l.unseen.kind != causeNone {
 		would = true

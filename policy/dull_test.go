@@ -64,6 +64,26 @@ func strictest(list []dullResult) dullResult {
 
 // decide is steps six and seven, and the default.
 func (w *dull) decide(at time.Time, f *Facts) dullResult {
+	list, matched, never := w.names(at, f)
+	if !matched && w.op.Settings.Default == Block {
+		for i := range list {
+			if list[i].verdict == Allow && list[i].state != Waived {
+				list[i] = dullResult{verdict: Block, state: Unmatched}
+			}
+		}
+	}
+	r := strictest(list)
+	if w.swap == swap56 && never {
+		r = pass(NeverBlock)
+	}
+	if w.unseenBlocks(f) && (r.verdict == Allow || w.swap == swap67) {
+		r = dullResult{verdict: Block, state: Unseen}
+	}
+	return r
+}
+
+// names judges each name that was observed.
+func (w *dull) names(at time.Time, f *Facts) (list []dullResult, matched, never bool) {
 	observed := []host.Name{f.Authority}
 	if f.Stage >= StageHello && f.Hello == HelloWithName {
 		observed = append(observed, f.SNI)
@@ -71,8 +91,6 @@ func (w *dull) decide(at time.Time, f *Facts) dullResult {
 	if f.Stage == StageRequest && !f.Inner.IsZero() {
 		observed = append(observed, f.Inner)
 	}
-	var list []dullResult
-	matched, never := false, false
 	for _, n := range observed {
 		endpoints, hit := w.find(n, f)
 		matched = matched || hit
@@ -85,20 +103,21 @@ func (w *dull) decide(at time.Time, f *Facts) dullResult {
 			list[0] = w.endpoint(observed[0], prints, f, at)
 		}
 	}
-	r := strictest(list)
-	if w.swap == swap56 && never {
-		r = pass(NeverBlock)
-	}
-	if r.state == Unmatched && w.op.Settings.Default == Block {
-		r.verdict = Block
-	}
-	if w.unseenBlocks(f, matched) && (r.verdict == Allow || w.swap == swap67) {
-		r = dullResult{verdict: Block, state: Unseen}
-	}
-	return r
+	return list, matched, never
 }
 
-func (w *dull) unseenBlocks(f *Facts, matched bool) bool {
+// governed tells whether any text has, at some time, a say about any of the names.
+func (w *dull) governed(f *Facts) bool {
+	for _, at := range append(w.instants(), time.Unix(0, 0)) {
+		list, _, _ := w.names(at, f)
+		if slices.ContainsFunc(list, func(r dullResult) bool { return r.state > OutOfScope }) {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *dull) unseenBlocks(f *Facts) bool {
 	s := w.op.Settings.Unseen
 	if f.Authority.IsAddr() && s.Address == Block && !w.operatorNames(f.Authority) {
 		return true
@@ -108,7 +127,7 @@ func (w *dull) unseenBlocks(f *Facts, matched bool) bool {
 	}
 	return f.Hello == HelloUnreadable && s.Unreadable == Block || f.Hello == HelloNotTLS && s.NotTLS == Block ||
 		f.Hello == HelloNoName && s.NoSNI == Block || f.ECH && s.ECH == Block ||
-		f.Hello == HelloWithName && f.SNI != f.Authority && !f.Authority.IsAddr() && !matched && s.Mismatch == Block
+		s.Mismatch == Block && f.Hello == HelloWithName && f.SNI != f.Authority && !f.Authority.IsAddr() && !w.governed(f)
 }
 
 func (w *dull) operatorNames(n host.Name) bool {
@@ -352,7 +371,7 @@ func (w *dull) ruling(r *Restriction, rev *Revision, vendor string, c Channel, a
 		}
 	}
 	switch {
-	case !floor.IsZero() && !at.Before(floor):
+	case !floor.IsZero() && !at.Before(floor) && (p == nil || p.From.At.Before(floor)):
 		return AfterFloor
 	case p != nil && p.Effect == EffectGrace:
 		return Grace

@@ -50,7 +50,7 @@ func (p *Policy) Explain(at time.Time, f *Facts) Explanation {
 	for i := range l.n {
 		n := &l.names[i]
 		tr.endpoints(f, n)
-		p.judge(sc, &p.classes[n.class], &p.selected[n.set], tr.at, tr)
+		p.judge(&question{sc: sc, sel: &p.selected[n.set], at: tr.at, trace: tr}, &p.classes[n.class])
 	}
 	tr.rest(f, &l, &e.Decision)
 	e.Vendor, e.Channels = e.Endpoint()
@@ -77,19 +77,6 @@ func (p *Policy) decisive(r *Reason, d *Decision) bool {
 // bringsAbout tells whether what a restriction says of a channel is what the whole came to.
 func (p *Policy) bringsAbout(part, whole State) bool {
 	return part == whole || whole == Inseparable && p.blocks(part)
-}
-
-// Who tells which site (empty: the default one) and which persons of the operator's file a client is.
-func (p *Policy) Who(f *Facts) (site string, persons []string) {
-	id, _ := p.scopes.networks.Lookup(f.Client.Unmap().WithZone(""))
-	g := &p.scopes.groups[id]
-	if g.site >= 0 {
-		site = p.op.Sites[g.site].Name
-	}
-	for _, i := range merge(g.persons, p.scopes.userSets[p.scopes.users[f.User]].persons, p.scopes.macSets[p.scopes.devices[f.MAC]].persons) {
-		persons = append(persons, p.op.Persons[i].Name)
-	}
-	return site, persons
 }
 
 // trace takes down what judge weighs. A nil trace takes nothing.

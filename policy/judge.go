@@ -25,7 +25,6 @@ const (
 type finding struct {
 	verdict Verdict
 	state   State
-	would   bool // blocked, were every restriction enforced
 	final   bool // by a final rule
 	by      cause
 }
@@ -41,121 +40,116 @@ func (f finding) stricter(g finding) bool {
 // byRestriction tells whether f is a block that a restriction alone brought about.
 func (f finding) byRestriction() bool { return f.verdict == Block && f.by.kind == causeRestriction }
 
-// judge is the law for one name at one instant: sc says who asks, c what the name means, sel which rules and waivers name it
-// themselves. Steps as in the design: judgeRestriction 1, judgeChannel 2 and 3, judgeEndpoint 4 and 5; over names, and what
-// stayed unseen, Decide (6 and 7). A trace, if given, takes down the reasons.
-func (p *Policy) judge(sc *scope, c *class, sel *selected, at int64, tr *trace) finding {
+// question is what the law is asked: who asks (sc), which rules and waivers name the name itself (sel), when, and whether every
+// restriction is to be taken as enforced. A trace, if given, takes down the reasons. Strands, if given, know steps one and two.
+type question struct {
+	sc      *scope
+	sel     *selected
+	at      int64
+	enforce bool
+	trace   *trace
+	strands *strands
+}
+
+// judge is the law for one name: c is what it means. Steps as in the design: judgeRestriction 1, restrictionsSay 2,
+// judgeChannel 3, judgeEndpoint 4 and 5; over names, and what stayed unseen, Decide (6 and 7).
+func (p *Policy) judge(q *question, c *class) finding {
 	if c.outcomes == nil {
-		return p.judgeEndpoint(sc, c, sel, at, tr)
+		return p.judgeEndpoint(q, c)
 	}
 	// The path decides and is not seen. If it cannot change the verdict, the strictest of what it could say holds.
 	var strictest finding
 	differ := false
 	for i, id := range c.outcomes {
-		f := p.judgeEndpoint(sc, &p.classes[id], sel, at, tr)
+		f := p.judgeEndpoint(q, &p.classes[id])
 		if f.state == Unmatched && p.op.Settings.Default == Block {
-			f.verdict, f.would, f.by = Block, true, cause{kind: causeDefault}
+			f.verdict, f.by = Block, cause{kind: causeDefault}
 		}
 		differ = differ || i > 0 && f.verdict != strictest.verdict
 		if i == 0 || f.stricter(strictest) {
-			f.would = f.would || strictest.would
 			strictest = f
 		}
 	}
-	if !differ {
-		return strictest
+	if differ {
+		return finding{verdict: p.op.Settings.Unseen.Request, state: Unseen, by: cause{causeUnseen, unseenRequest}}
 	}
-	return finding{
-		verdict: p.op.Settings.Unseen.Request, state: Unseen, would: p.op.Settings.Unseen.Request == Block,
-		by: cause{causeUnseen, unseenRequest},
-	}
+	return strictest
 }
 
 // judgeEndpoint is steps four and five, for an endpoint whose path is seen or does not matter.
-func (p *Policy) judgeEndpoint(sc *scope, c *class, sel *selected, at int64, tr *trace) finding {
+func (p *Policy) judgeEndpoint(q *question, c *class) finding {
 	if len(c.units) == 0 {
-		return p.operatorsWord(sc, nil, sel, at, finding{verdict: Allow, state: Unmatched}, tr)
+		return p.operatorsWord(q, nil, finding{verdict: Allow, state: Unmatched})
 	}
 	findings := make([]finding, len(c.units))
 	separable := !c.corporate
 	for i := range c.units {
-		findings[i] = p.judgeChannel(sc, &c.units[i], sel, at, tr)
+		findings[i] = p.judgeChannel(q, &c.units[i])
 		separable = separable || c.units[i].channel == Corporate && findings[i].byRestriction()
 	}
 
 	var worst [2]finding // by verdict
 	var count [2]int
-	would, final := 0, false
+	final := false
 	for _, f := range findings {
 		if !separable && f.byRestriction() {
-			f.verdict, f.state, f.would = Allow, Inseparable, false
+			f.verdict, f.state = Allow, Inseparable
 		}
 		if count[f.verdict] == 0 || f.stricter(worst[f.verdict]) {
 			worst[f.verdict] = f
 		}
 		count[f.verdict]++
 		final = final || f.final
-		if f.would {
-			would++
-		}
 	}
-	blocked := count[Block] > 0
-	wouldBlock := would > 0
-	if p.op.Settings.AllOf {
-		blocked, wouldBlock = count[Block] == len(findings), would == len(findings)
-	}
-	f := worst[Allow]
-	if blocked {
-		f = worst[Block]
-	}
-	f.would = wouldBlock || blocked
 	if c.neverBlock && !final {
-		tr.neverBlock(c)
+		q.trace.neverBlock(c)
 		return finding{verdict: Allow, state: NeverBlock}
 	}
-	return f
+	if count[Block] > 0 && (!p.op.Settings.AllOf || count[Allow] == 0) {
+		return worst[Block]
+	}
+	return worst[Allow]
 }
 
-// judgeChannel is steps two and three: the strictest over the restrictions that bind the client, then the operator's word.
-func (p *Policy) judgeChannel(sc *scope, u *unit, sel *selected, at int64, tr *trace) finding {
+// judgeChannel is step three: the operator's word, before what the restrictions say.
+func (p *Policy) judgeChannel(q *question, u *unit) finding {
+	if q.strands != nil {
+		return p.operatorsWord(q, u, q.strands.strand(q, u).at(q.at))
+	}
+	return p.operatorsWord(q, u, p.restrictionsSay(q, u))
+}
+
+// restrictionsSay is step two: the strictest over the restrictions that bind the client.
+func (p *Policy) restrictionsSay(q *question, u *unit) finding {
 	f := finding{verdict: Allow, state: OutOfScope}
 	v := &p.vendors[u.vendor]
 	for _, i := range v.instruments {
 		in := &p.instruments[i]
-		text := in.at(at)
-		if !text.concerns(v.id, sc.jurisdictions) {
-			tr.notBound(in, text, u)
+		text := in.at(q.at)
+		if !text.concerns(v.id, q.sc.jurisdictions) {
+			q.trace.notBound(in, text, u)
 			continue
 		}
-		g := p.judgeRestriction(in, text, u, at, tr)
-		g.would = g.would || f.would
-		if g.stricter(f) {
+		if g := p.judgeRestriction(in, text, u, q.at, q.enforce, q.trace); g.stricter(f) {
 			f = g
-		} else {
-			f.would = g.would
 		}
 	}
-	return p.operatorsWord(sc, u, sel, at, f, tr)
+	return f
 }
 
 // judgeRestriction is step one, for a restriction that binds the client, and what its mode makes of it.
-func (p *Policy) judgeRestriction(in *instrument, text *view, u *unit, at int64, tr *trace) finding {
+func (p *Policy) judgeRestriction(in *instrument, text *view, u *unit, at int64, enforce bool, tr *trace) finding {
 	r := text.ruling(p.vendors[u.vendor].id, u.channel, at)
 	f := finding{verdict: Allow, state: r.state, by: cause{causeRestriction, int32(in.index)}}
-	switch {
+	switch enforced := in.enforced || enforce; {
+	case p.blocks(r.state) && enforced && u.lowTrust:
+		f.state = Monitored
+	case p.blocks(r.state) && enforced:
+		f.verdict = Block
 	case p.blocks(r.state):
-		f.would = !u.lowTrust
-		switch {
-		case in.enforced && u.lowTrust:
-			f.state = Monitored
-		case in.enforced:
-			f.verdict = Block
-		default:
-			f.state = in.state
-		}
+		f.state = in.state
 	case r.state == Grace:
-		next := p.nextBlock(in, text, u, at)
-		if next != never && next-at <= int64(p.op.Settings.WarnBefore) {
+		if next := p.nextBlock(in, text, u, at); next != never && at >= next-int64(p.op.Settings.WarnBefore) {
 			f.state = Warn
 		}
 	}
@@ -180,26 +174,26 @@ func (p *Policy) nextBlock(in *instrument, text *view, u *unit, at int64) int64 
 
 // operatorsWord is step three: final rule, then waiver, then rule that blocks, then what the restrictions say. A nil unit
 // stands for a name that no endpoint carries.
-func (p *Policy) operatorsWord(sc *scope, u *unit, sel *selected, at int64, f finding, tr *trace) finding {
+func (p *Policy) operatorsWord(q *question, u *unit, f finding) finding {
 	rule, waiver := -1, -1
-	for _, i := range sc.rules {
+	for _, i := range q.sc.rules {
 		r := &p.op.Rules[i]
-		if !p.picks(&r.Target, u, sel.rules, i) {
+		if !p.picks(&r.Target, u, q.sel.rules, i) {
 			continue
 		}
-		phase := r.phase(at)
-		tr.rule(i, phase, u)
+		phase := r.phase(q.at)
+		q.trace.rule(i, phase, u)
 		if phase != nil && phase.Effect == EffectBlock && (rule < 0 || r.Final && !p.op.Rules[rule].Final) {
 			rule = i
 		}
 	}
-	for _, i := range sc.waivers {
+	for _, i := range q.sc.waivers {
 		w := &p.op.Waivers[i]
-		if !p.picks(&w.Target, u, sel.waivers, i) {
+		if !p.picks(&w.Target, u, q.sel.waivers, i) {
 			continue
 		}
-		if holds := (w.From == nil || nanos(w.From.At) <= at) && at < nanos(w.Until.At); holds {
-			tr.waiver(i, u)
+		if holds := (w.From == nil || nanos(w.From.At) <= q.at) && q.at < nanos(w.Until.At); holds {
+			q.trace.waiver(i, u)
 			if waiver < 0 {
 				waiver = i
 			}
@@ -207,11 +201,11 @@ func (p *Policy) operatorsWord(sc *scope, u *unit, sel *selected, at int64, f fi
 	}
 	switch {
 	case rule >= 0 && p.op.Rules[rule].Final:
-		return finding{verdict: Block, state: RuleBlocked, would: true, final: true, by: cause{causeRule, int32(rule)}}
+		return finding{verdict: Block, state: RuleBlocked, final: true, by: cause{causeRule, int32(rule)}}
 	case waiver >= 0:
 		return finding{verdict: Allow, state: Waived, by: cause{causeWaiver, int32(waiver)}}
 	case rule >= 0:
-		return finding{verdict: Block, state: RuleBlocked, would: true, by: cause{causeRule, int32(rule)}}
+		return finding{verdict: Block, state: RuleBlocked, by: cause{causeRule, int32(rule)}}
 	}
 	return f
 }
@@ -219,7 +213,7 @@ func (p *Policy) operatorsWord(sc *scope, u *unit, sel *selected, at int64, f fi
 // picks tells whether a rule or waiver is about the unit: by vendor and channel, or because it named the name itself.
 func (p *Policy) picks(t *Target, u *unit, byName []int, i int) bool {
 	if t.Vendor == "" {
-		return contains(byName, i)
+		return slices.Contains(byName, i)
 	}
 	return u != nil && p.vendors[u.vendor].id == t.Vendor && (t.Channels == 0 || t.Channels.Has(u.channel))
 }
@@ -234,8 +228,4 @@ func (r *Rule) phase(at int64) *Phase {
 		}
 	}
 	return last
-}
-
-func contains(sorted []int, i int) bool {
-	return slices.Contains(sorted, i)
 }

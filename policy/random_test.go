@@ -266,9 +266,40 @@ func TestDecideEqualsDull(t *testing.T) {
 		d := w.dull()
 		probes := d.probes()
 		for range 6 {
-			checkOverTime(t, seed, p, d, probes, w.facts())
+			f := w.facts()
+			checkOverTime(t, seed, p, d, probes, f)
+			checkWould(t, seed, p, w.enforcing(), probes, f)
 		}
 		if t.Failed() {
+			return
+		}
+	}
+}
+
+// enforcing is the twin under which every restriction that is not off is listed as enforced.
+func (w *world) enforcing() *dull {
+	d := w.dull()
+	op := *w.op
+	op.Restrictions = nil
+	for i := range w.restrictions {
+		mode := Enforce
+		if d.mode(&w.restrictions[i]) == Off {
+			mode = Off
+		}
+		op.Restrictions = append(op.Restrictions, Listing{ID: w.restrictions[i].ID, Mode: mode})
+	}
+	d.op = &op
+	return d
+}
+
+// checkWould: what a decision says it would be is what it is where everything is enforced.
+func checkWould(t *testing.T, seed uint64, p *Policy, d *dull, probes []time.Time, f *Facts) {
+	t.Helper()
+	for _, at := range probes {
+		got := p.Decide(at, f)
+		if want := d.decide(at, f); got.Would != want.verdict {
+			t.Errorf("seed %d, at %s, %+v: %s (%s), would %s; the twin that enforces all says %s (%s)",
+				seed, at, f, got.Verdict, got.State, got.Would, want.verdict, want.state)
 			return
 		}
 	}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -21,63 +22,62 @@ const maxScopeTable = 1 << 20
 // scopes finds a client's scope. Networks, users and devices each fall into groups; a table joins one of each.
 type scopes struct {
 	list     []scope
-	table    []uint32 // (network group, user group, device group) -> index into list
-	networks bart.Table[uint32]
-	users    map[string]uint32 // group 0: a user that nothing names
-	devices  map[string]uint32
-	groups   []networkGroup // group 0: the default site
-	userSets []subjectSet
-	macSets  []subjectSet
+	table    []uint32           // (network group, user group, device group) -> index into list
+	networks bart.Table[uint32] // group 0: the default site alone
+	users    marks              // group 0: a user that nothing names
+	devices  marks
 }
 
-// networkGroup is what the client's address alone tells.
-type networkGroup struct {
-	site int // index into Operator.Sites, or -1
-	subjectSet
+// marks are the groups of users, or of devices.
+type marks struct {
+	group map[string]uint32
+	list  []subject
 }
 
-// subjectSet is the persons and waivers that pick a client by one of its marks.
-type subjectSet struct{ persons, waivers []int }
+// subject is what one of a client's marks (its network, user or device) tells of it.
+type subject struct {
+	site          int      // into Operator.Sites, or -1; only a network tells one
+	jurisdictions []string // of persons
+	waivers       []int    // that pick it
+}
 
 // index finds the scope of a client.
 func (s *scopes) index(f *Facts) uint32 {
 	net, _ := s.networks.Lookup(f.Client.Unmap().WithZone(""))
 	var user, mac uint32
 	if f.User != "" {
-		user = s.users[f.User]
+		user = s.users.group[f.User]
 	}
 	if f.MAC != "" {
-		mac = s.devices[f.MAC]
+		mac = s.devices.group[f.MAC]
 	}
-	return s.table[(int(net)*len(s.userSets)+int(user))*len(s.macSets)+int(mac)]
+	return s.table[(int(net)*len(s.users.list)+int(user))*len(s.devices.list)+int(mac)]
 }
 
 // compileScopes builds the table for an operator's file that has been checked.
 func compileScopes(op *Operator) (*scopes, error) {
-	s := &scopes{users: map[string]uint32{}, devices: map[string]uint32{}, userSets: make([]subjectSet, 1), macSets: make([]subjectSet, 1)}
-	s.groupNetworks(op)
-	s.userSets, s.users = groupMarks(op, func(c *Clients) []string { return c.Users })
-	s.macSets, s.devices = groupMarks(op, func(c *Clients) []string { return c.MACs })
+	s := &scopes{}
+	networks := s.groupNetworks(op)
+	s.users = groupMarks(op, func(c *Clients) []string { return c.Users })
+	s.devices = groupMarks(op, func(c *Clients) []string { return c.MACs })
 
-	size := len(s.groups) * len(s.userSets) * len(s.macSets)
+	size := len(networks) * len(s.users.list) * len(s.devices.list)
 	if size > maxScopeTable {
 		return nil, Problems{{
-			Pos:     op.Pos,
-			Message: fmt.Sprintf("%d networks, %d users and %d devices that differ make too many kinds of client", len(s.groups), len(s.userSets), len(s.macSets)),
-			Hint:    "put users and devices with the same jurisdictions into one person",
+			Pos: op.Pos,
+			Message: fmt.Sprintf("%d kinds of network, %d of user and %d of device make too many kinds of client",
+				len(networks), len(s.users.list), len(s.devices.list)),
+			Hint: "put the clients of several waivers into one",
 		}}
 	}
 	s.table = make([]uint32, 0, size)
-	known := map[string]uint32{}
-	for _, n := range s.groups {
-		for _, u := range s.userSets {
-			for _, m := range s.macSets {
-				sc := newScope(op, n.site, merge(n.persons, u.persons, m.persons), merge(n.waivers, u.waivers, m.waivers))
-				key := fmt.Sprint(sc)
-				id, ok := known[key]
-				if !ok {
-					id = uint32(len(s.list))
-					known[key] = id
+	var known interner
+	for _, n := range networks {
+		for _, u := range s.users.list {
+			for _, m := range s.devices.list {
+				sc := newScope(op, n.site, merge(n.jurisdictions, u.jurisdictions, m.jurisdictions), merge(n.waivers, u.waivers, m.waivers))
+				id, isNew := known.id(fmt.Sprint(sc))
+				if isNew {
 					s.list = append(s.list, sc)
 				}
 				s.table = append(s.table, id)
@@ -87,24 +87,20 @@ func compileScopes(op *Operator) (*scopes, error) {
 	return s, nil
 }
 
-// newScope joins what a site, persons and waivers mean. picked are the waivers that name the client; those that name no client
-// hold for all of their sites.
-func newScope(op *Operator, site int, persons, picked []int) scope {
+// newScope joins what a site and persons mean. picked are the waivers that name the client; those that name no client hold for
+// all of their sites.
+func newScope(op *Operator, site int, jurisdictions []string, picked []int) scope {
 	home := &op.DefaultSite
 	var sites []string
 	if site >= 0 {
 		home = &op.Sites[site]
-		sites = append([]string{home.Name}, home.Serves...)
+		sites = op.served(home)
 	}
-	var sc scope
-	sc.jurisdictions = append(sc.jurisdictions, home.Jurisdictions...)
+	sc := scope{jurisdictions: slices.Concat(jurisdictions, home.Jurisdictions)}
 	for i := range op.Sites {
-		if slices.Contains(home.Serves, op.Sites[i].Name) {
+		if slices.Contains(sites, op.Sites[i].Name) {
 			sc.jurisdictions = append(sc.jurisdictions, op.Sites[i].Jurisdictions...)
 		}
-	}
-	for _, i := range persons {
-		sc.jurisdictions = append(sc.jurisdictions, op.Persons[i].Jurisdictions...)
 	}
 	slices.Sort(sc.jurisdictions)
 	sc.jurisdictions = slices.Compact(sc.jurisdictions)
@@ -116,7 +112,7 @@ func newScope(op *Operator, site int, persons, picked []int) scope {
 	}
 	for i := range op.Waivers {
 		w := &op.Waivers[i]
-		// A relay's waiver must name the relay itself: what one of the sites behind it may do, the others may not.
+		// A waiver for a site does not reach a relay that serves it: what one of the sites behind it may do, the others may not.
 		if (w.Clients.Empty() || slices.Contains(picked, i)) && (len(w.Sites) == 0 || site >= 0 && slices.Contains(w.Sites, home.Name)) {
 			sc.waivers = append(sc.waivers, i)
 		}
@@ -124,99 +120,145 @@ func newScope(op *Operator, site int, persons, picked []int) scope {
 	return sc
 }
 
+// served lists a site and all that it serves, also through other relays.
+func (op *Operator) served(site *Site) []string {
+	all := []string{site.Name}
+	for i := 0; i < len(all); i++ {
+		for j := range op.Sites {
+			if op.Sites[j].Name != all[i] {
+				continue
+			}
+			for _, name := range op.Sites[j].Serves {
+				if !slices.Contains(all, name) {
+					all = append(all, name)
+				}
+			}
+		}
+	}
+	return all
+}
+
 // groupNetworks finds, for every network that the file names, all that holds inside it. Every network that covers an address
 // also covers the most specific one around it, so one longest-prefix look-up tells them all.
-func (s *scopes) groupNetworks(op *Operator) {
-	s.groups = []networkGroup{groupOf(op, netip.Prefix{})}
-	known := map[string]uint32{fmt.Sprint(s.groups[0]): 0}
-	var networks []netip.Prefix
+func (s *scopes) groupNetworks(op *Operator) []subject {
+	own := map[netip.Prefix]*subject{} // what is said of exactly this network
+	at := func(n netip.Prefix) *subject {
+		if own[n] == nil {
+			own[n] = &subject{site: -1}
+		}
+		return own[n]
+	}
 	for i := range op.Sites {
-		networks = append(networks, op.Sites[i].Networks...)
+		for _, n := range op.Sites[i].Networks {
+			at(n).site = i
+		}
 	}
 	for i := range op.Persons {
-		networks = append(networks, op.Persons[i].Clients.Networks...)
+		for _, n := range op.Persons[i].Clients.Networks {
+			at(n).jurisdictions = append(at(n).jurisdictions, op.Persons[i].Jurisdictions...)
+		}
 	}
 	for i := range op.Waivers {
-		networks = append(networks, op.Waivers[i].Clients.Networks...)
+		for _, n := range op.Waivers[i].Clients.Networks {
+			at(n).waivers = append(at(n).waivers, i)
+		}
 	}
-	for _, n := range networks {
-		g := groupOf(op, n)
-		key := fmt.Sprint(g)
-		id, ok := known[key]
-		if !ok {
-			id = uint32(len(s.groups))
-			known[key] = id
-			s.groups = append(s.groups, g)
+
+	groups := []subject{{site: -1}}
+	var known interner
+	known.id(fmt.Sprint(groups[0]))
+	// In this order a network comes behind all that cover it, so those are what is left of the ones before it.
+	type covering struct {
+		netip.Prefix
+		subject
+	}
+	var around []covering
+	for _, n := range sortedPrefixes(own) {
+		for len(around) > 0 && !around[len(around)-1].Contains(n.Addr()) {
+			around = around[:len(around)-1]
+		}
+		here := *own[n]
+		if len(around) > 0 {
+			outer := around[len(around)-1]
+			if here.site < 0 {
+				here.site = outer.site
+			}
+			here.jurisdictions = merge(here.jurisdictions, outer.jurisdictions)
+			here.waivers = merge(here.waivers, outer.waivers)
+		} else {
+			here.jurisdictions, here.waivers = merge(here.jurisdictions), merge(here.waivers)
+		}
+		around = append(around, covering{n, here})
+		id, isNew := known.id(fmt.Sprint(here))
+		if isNew {
+			groups = append(groups, here)
 		}
 		s.networks.Insert(n, id)
 	}
+	return groups
 }
 
-func groupOf(op *Operator, n netip.Prefix) networkGroup {
-	covered := func(list []netip.Prefix) int {
-		bits := -1
-		for _, p := range list {
-			if n.IsValid() && p.Bits() <= n.Bits() && p.Contains(n.Addr()) {
-				bits = max(bits, p.Bits())
-			}
-		}
-		return bits
+// sortedPrefixes lists networks by address, the wider first.
+func sortedPrefixes(networks map[netip.Prefix]*subject) []netip.Prefix {
+	list := make([]netip.Prefix, 0, len(networks))
+	for n := range networks {
+		list = append(list, n)
 	}
-	g := networkGroup{site: -1}
-	best := -1
-	for i := range op.Sites {
-		if bits := covered(op.Sites[i].Networks); bits > best {
-			g.site, best = i, bits
-		}
-	}
-	for i := range op.Persons {
-		if covered(op.Persons[i].Clients.Networks) >= 0 {
-			g.persons = append(g.persons, i)
-		}
-	}
-	for i := range op.Waivers {
-		if covered(op.Waivers[i].Clients.Networks) >= 0 {
-			g.waivers = append(g.waivers, i)
-		}
-	}
-	return g
+	slices.SortFunc(list, func(a, b netip.Prefix) int {
+		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
+	})
+	return list
 }
 
 // groupMarks gives every user (or device) that the file names the number of its group.
-func groupMarks(op *Operator, marks func(*Clients) []string) ([]subjectSet, map[string]uint32) {
-	by := map[string]*subjectSet{}
-	get := func(mark string) *subjectSet {
-		if by[mark] == nil {
-			by[mark] = &subjectSet{}
+func groupMarks(op *Operator, names func(*Clients) []string) marks {
+	by := map[string]*subject{}
+	at := func(name string) *subject {
+		if by[name] == nil {
+			by[name] = &subject{site: -1}
 		}
-		return by[mark]
+		return by[name]
 	}
 	for i := range op.Persons {
-		for _, m := range marks(&op.Persons[i].Clients) {
-			get(m).persons = append(get(m).persons, i)
+		for _, name := range names(&op.Persons[i].Clients) {
+			at(name).jurisdictions = append(at(name).jurisdictions, op.Persons[i].Jurisdictions...)
 		}
 	}
 	for i := range op.Waivers {
-		for _, m := range marks(&op.Waivers[i].Clients) {
-			get(m).waivers = append(get(m).waivers, i)
+		for _, name := range names(&op.Waivers[i].Clients) {
+			at(name).waivers = append(at(name).waivers, i)
 		}
 	}
-	sets := []subjectSet{{}}
-	known, group := map[string]uint32{}, map[string]uint32{}
-	for mark, set := range by {
-		key := fmt.Sprint(*set)
-		id, ok := known[key]
-		if !ok {
-			id = uint32(len(sets))
-			known[key] = id
-			sets = append(sets, *set)
+	m := marks{group: make(map[string]uint32, len(by)), list: []subject{{site: -1}}}
+	var known interner
+	known.id(fmt.Sprint(m.list[0]))
+	for name, subj := range by {
+		subj.jurisdictions, subj.waivers = merge(subj.jurisdictions), merge(subj.waivers)
+		id, isNew := known.id(fmt.Sprint(*subj))
+		if isNew {
+			m.list = append(m.list, *subj)
 		}
-		group[mark] = id
+		m.group[name] = id
 	}
-	return sets, group
+	return m
 }
 
-func merge(lists ...[]int) []int {
+// interner numbers what is equal alike, from 0 on.
+type interner struct{ ids map[string]uint32 }
+
+func (in *interner) id(key string) (id uint32, isNew bool) {
+	if in.ids == nil {
+		in.ids = make(map[string]uint32)
+	}
+	id, ok := in.ids[key]
+	if !ok {
+		id = uint32(len(in.ids))
+		in.ids[key] = id
+	}
+	return id, !ok
+}
+
+func merge[T cmp.Ordered](lists ...[]T) []T {
 	all := slices.Concat(lists...)
 	slices.Sort(all)
 	return slices.Compact(all)

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"encoding/binary"
+	"fmt"
 	"slices"
 
 	"github.com/gracegate/gracegate/policy/match"
@@ -50,41 +52,88 @@ func (t *timeline) until(i int) int64 {
 	return never
 }
 
-// compileTimelines runs the law at every instant at which anything can change, for every scope, set and class.
+// compileTimelines runs the law at every instant at which anything can change, for every scope, set and class. What cannot
+// differ is worked out once: scopes and sets for which the same texts count share a row of classes.
 func (p *Policy) compileTimelines() {
-	p.cells = make([]int32, 0, len(p.scopes.list)*len(p.selected)*len(p.classes))
+	st := &strands{p: p, done: map[strandKey]strand{}, tracks: map[trackKey]strand{}}
+	var rows, timelines interner
+	p.rowAt = make([]uint32, 0, len(p.scopes.list)*len(p.selected))
 	p.reach = make([]timeline, len(p.scopes.list))
 	for s := range p.scopes.list {
 		sc := &p.scopes.list[s]
-		from := len(p.cells)
+		first := len(p.rowAt)
 		for set := range p.selected {
-			for c := range p.classes {
-				t := p.newTimeline(sc, &p.classes[c], &p.selected[set])
-				if n := len(p.timelines); n > 0 && slices.Equal(p.timelines[n-1].spans, t.spans) && p.timelines[n-1].governed == t.governed {
-					p.cells = append(p.cells, int32(n-1))
-					continue
-				}
-				p.cells = append(p.cells, int32(len(p.timelines)))
-				p.timelines = append(p.timelines, t)
+			sel := p.selected[set].within(sc)
+			if set > 0 && len(sel.rules)+len(sel.waivers) == 0 {
+				p.rowAt = append(p.rowAt, p.rowAt[first])
+				continue
 			}
+			id, isNew := rows.id(p.rowKey(sc, &sel))
+			if isNew {
+				p.rows = append(p.rows, p.newRow(sc, &sel, st, &timelines))
+			}
+			p.rowAt = append(p.rowAt, id)
 		}
-		p.reach[s] = p.newReach(p.cells[from:])
+		p.reach[s] = p.newReach(p.rowAt[first:])
 	}
+}
+
+// rowKey is all that the verdicts of a row depend on.
+func (p *Policy) rowKey(sc *scope, sel *selected) string {
+	byVendor := scope{jurisdictions: sc.jurisdictions}
+	for _, i := range sc.rules {
+		if p.op.Rules[i].Target.Vendor != "" {
+			byVendor.rules = append(byVendor.rules, i)
+		}
+	}
+	for _, i := range sc.waivers {
+		if p.op.Waivers[i].Target.Vendor != "" {
+			byVendor.waivers = append(byVendor.waivers, i)
+		}
+	}
+	return fmt.Sprintf("%q %v %v %v", byVendor.jurisdictions, byVendor.rules, byVendor.waivers, *sel)
+}
+
+// newRow makes the timelines of all classes, for one scope and set.
+func (p *Policy) newRow(sc *scope, sel *selected, st *strands, known *interner) []uint32 {
+	row := make([]uint32, len(p.classes))
+	for c := range p.classes {
+		t := p.newTimeline(question{sc: sc, sel: sel, strands: st}, &p.classes[c])
+		id, isNew := known.id(t.key())
+		if isNew {
+			p.timelines = append(p.timelines, t)
+		}
+		row[c] = id
+	}
+	return row
+}
+
+// key is equal for equal timelines.
+func (t *timeline) key() string {
+	b := make([]byte, 0, 1+20*len(t.spans))
+	if t.governed {
+		b = append(b, 1)
+	}
+	for _, s := range t.spans {
+		b = binary.LittleEndian.AppendUint64(b, uint64(s.from)) //nolint:gosec // G115: any one-to-one form will do
+		b = append(b, byte(s.verdict), byte(s.state), byte(s.need), byte(s.would), byte(s.by.kind))
+		b = binary.LittleEndian.AppendUint32(b, uint32(s.by.index)) //nolint:gosec // G115: likewise
+	}
+	return string(b)
 }
 
 // timeline returns the one of a scope, set and class.
 func (p *Policy) timeline(scope uint32, set match.SetID, c match.ClassID) *timeline {
-	return &p.timelines[p.cells[(int(scope)*len(p.selected)+int(set))*len(p.classes)+int(c)]]
+	return &p.timelines[p.rows[p.rowAt[int(scope)*len(p.selected)+int(set)]][c]]
 }
 
-func (p *Policy) newTimeline(sc *scope, c *class, sel *selected) timeline {
-	bounds := p.boundaries(sc, c, sel)
+func (p *Policy) newTimeline(q question, c *class) timeline {
 	var t timeline
-	for _, at := range bounds {
-		x := p.cellAt(sc, c, sel, at)
+	for _, q.at = range p.boundaries(&q, c) {
+		x := p.cellAt(q, c)
 		t.governed = t.governed || x.state > OutOfScope
 		if n := len(t.spans); n == 0 || t.spans[n-1].cell != x {
-			t.spans = append(t.spans, span{from: at, cell: x})
+			t.spans = append(t.spans, span{from: q.at, cell: x})
 		}
 	}
 	next := int64(never)
@@ -98,12 +147,10 @@ func (p *Policy) newTimeline(sc *scope, c *class, sel *selected) timeline {
 }
 
 // cellAt is the law for one name at an instant, with the stage that would have to be seen to know better.
-func (p *Policy) cellAt(sc *scope, c *class, sel *selected, at int64) cell {
-	f := p.judge(sc, c, sel, at, nil)
-	x := cell{verdict: f.verdict, state: f.state, would: Allow, by: f.by}
-	if f.would {
-		x.would = Block
-	}
+func (p *Policy) cellAt(q question, c *class) cell {
+	f := p.judge(&q, c)
+	q.enforce = true
+	x := cell{verdict: f.verdict, state: f.state, would: p.judge(&q, c).verdict, by: f.by}
 	byName := f.verdict == Block && p.op.Settings.BlockPage
 	if (f.state == Unseen || byName) && !c.pinned {
 		x.need = NeedRequest
@@ -112,28 +159,28 @@ func (p *Policy) cellAt(sc *scope, c *class, sel *selected, at int64) cell {
 }
 
 // boundaries returns, in order and from always on, every instant at which the law can say something else of a class.
-func (p *Policy) boundaries(sc *scope, c *class, sel *selected) []int64 {
+func (p *Policy) boundaries(q *question, c *class) []int64 {
 	list := []int64{always}
 	units := c.units
 	for _, id := range c.outcomes {
 		units = append(slices.Clip(units), p.classes[id].units...)
 	}
-	for i, u := range units {
-		if !slices.ContainsFunc(units[:i], func(v unit) bool { return v.vendor == u.vendor }) {
-			for _, in := range p.vendors[u.vendor].instruments {
-				list = append(list, p.instruments[in].bounds...)
+	for i := range units {
+		for _, enforce := range []bool{false, true} {
+			for _, s := range q.strands.strand(&question{sc: q.sc, enforce: enforce}, &units[i]) {
+				list = append(list, s.from)
 			}
 		}
 	}
-	for _, i := range sc.rules {
-		if r := &p.op.Rules[i]; p.picksAny(&r.Target, units, sel.rules, i) {
+	for _, i := range q.sc.rules {
+		if r := &p.op.Rules[i]; p.picksAny(&r.Target, units, q.sel.rules, i) {
 			for j := range r.Phases {
 				list = append(list, nanos(r.Phases[j].From.At))
 			}
 		}
 	}
-	for _, i := range sc.waivers {
-		if w := &p.op.Waivers[i]; p.picksAny(&w.Target, units, sel.waivers, i) {
+	for _, i := range q.sc.waivers {
+		if w := &p.op.Waivers[i]; p.picksAny(&w.Target, units, q.sel.waivers, i) {
 			if w.From != nil {
 				list = append(list, nanos(w.From.At))
 			}
@@ -153,10 +200,12 @@ func (p *Policy) picksAny(t *Target, units []unit, byName []int, i int) bool {
 }
 
 // newReach joins the timelines of a scope into one: whether any name at all is blocked, so that a hello could tell one.
-func (p *Policy) newReach(ids []int32) timeline {
-	ids = slices.Clone(ids)
-	slices.Sort(ids)
-	ids = slices.Compact(ids)
+func (p *Policy) newReach(rowAt []uint32) timeline {
+	var ids []uint32
+	for _, row := range merge(rowAt) {
+		ids = append(ids, p.rows[row]...)
+	}
+	ids = merge(ids)
 	bounds := []int64{always}
 	for _, id := range ids {
 		for _, s := range p.timelines[id].spans {

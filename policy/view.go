@@ -202,24 +202,23 @@ func (v *view) ruling(vendor string, c Channel, at int64) ruling {
 	if s := v.longestStay(c, at); s != nil {
 		return ruling{state: Stayed, stay: s}
 	}
-	for _, l := range v.licences {
-		if l.Channels.Has(c) && (len(l.Vendors) == 0 || slices.Contains(l.Vendors, vendor)) && nanos(l.From.At) <= at && at < nanos(l.Until.At) {
-			return ruling{state: Licensed, licence: l}
-		}
+	if l := v.longestLicence(vendor, c, at); l != nil {
+		return ruling{state: Licensed, licence: l}
 	}
 	r := ruling{state: Open, phase: v.phase(c, at), floor: v.floor(c, at)}
+	if r.phase != nil && r.floor != nil && (r.phase.Effect == EffectBlock || !r.phase.From.At.Before(r.floor.AtLeastUntil.At)) {
+		r.floor = nil // what comes after the floor is known
+	}
 	switch {
-	case r.phase != nil && r.phase.Effect == EffectBlock:
-		r.state, r.floor = Blocked, nil
 	case r.floor != nil:
 		r.state = AfterFloor
-	case r.phase != nil && r.phase.Effect == EffectGrace:
-		r.state = Grace
-	case r.phase != nil && r.phase.Effect == EffectNotice:
-		r.state = Notice
+	case r.phase != nil:
+		r.state = phaseStates[r.phase.Effect]
 	}
 	return r
 }
+
+var phaseStates = [...]State{EffectNotice: Notice, EffectGrace: Grace, EffectBlock: Blocked, EffectAllow: Open}
 
 // longestStay returns, of the stays that hold for c, the one that ends last.
 func (v *view) longestStay(c Channel, at int64) *stay {
@@ -228,6 +227,18 @@ func (v *view) longestStay(c Channel, at int64) *stay {
 		s := &v.stays[i]
 		if s.Channels.Has(c) && nanos(s.From.At) <= at && at < s.until && (longest == nil || s.until > longest.until) {
 			longest = s
+		}
+	}
+	return longest
+}
+
+// longestLicence returns, of the licences that hold for the vendor and c, the one that ends last.
+func (v *view) longestLicence(vendor string, c Channel, at int64) *Licence {
+	var longest *Licence
+	for _, l := range v.licences {
+		if l.Channels.Has(c) && (len(l.Vendors) == 0 || slices.Contains(l.Vendors, vendor)) &&
+			nanos(l.From.At) <= at && at < nanos(l.Until.At) && (longest == nil || l.Until.At.After(longest.Until.At)) {
+			longest = l
 		}
 	}
 	return longest

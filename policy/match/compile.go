@@ -209,18 +209,22 @@ func (c *compiler) unite(s step) (classes []ClassID, ok bool) {
 			overlaps[i] = append(overlaps[i], overlap(i, j))
 		}
 	}
+	tried := 0
 	var extend func(set uint32, members []int, from int) bool
 	extend = func(set uint32, members []int, from int) bool {
 		for i := from; i < len(s); i++ {
 			if slices.ContainsFunc(members, func(m int) bool { return !overlaps[i][m] }) {
 				continue
 			}
-			if len(classes) == len(s)+maxUnions {
+			if tried++; tried > len(s)+maxUnions {
 				return false
 			}
 			union := c.meanings.with(set, s[i].meaning)
-			classes = append(classes, c.unionClass(union))
-			if !extend(union, append(members, i), i+1) {
+			joined := append(members, i)
+			if s.together(joined) {
+				classes = append(classes, c.unionClass(union))
+			}
+			if !extend(union, joined, i+1) {
 				return false
 			}
 		}
@@ -229,6 +233,25 @@ func (c *compiler) unite(s step) (classes []ClassID, ok bool) {
 	ok = extend(0, nil, 0)
 	slices.Sort(classes)
 	return slices.Compact(classes), ok
+}
+
+// together reports whether a path can fit these arms and no other: not if an arm beside them has every pattern of one of them.
+func (s step) together(members []int) bool {
+	for _, m := range members {
+		for j := range s {
+			if !slices.Contains(members, j) && s[m].within(&s[j]) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// within reports whether every pattern of an arm stands in the other too.
+func (a *arm) within(other *arm) bool {
+	return !slices.ContainsFunc(a.patterns, func(p Pattern) bool {
+		return !slices.ContainsFunc(other.patterns, func(q Pattern) bool { return p.text == q.text })
+	})
 }
 
 // unionClass returns the class of a set of meanings that does not depend on the path.
