@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/gracegate/gracegate/config"
@@ -102,12 +103,15 @@ func matched(failOn string, v policy.Verdict) error {
 	return nil
 }
 
+// maxHorizons is how many policies `explain -` keeps for instants as-known-at: lines that ask for one mostly stand together.
+const maxHorizons = 8
+
 // explainer answers questions under one configuration, by the same function that serve calls.
 type explainer struct {
 	cfg     *config.Config
 	law     law
 	policy  *policy.Policy
-	horizon map[string]*policy.Policy // by --as-known-at
+	horizon *lru.Cache[string, *policy.Policy] // by --as-known-at
 	guard   guardFunc
 	now     time.Time
 }
@@ -116,8 +120,11 @@ type explainer struct {
 type guardFunc func(p *policy.Policy, f *policy.Facts) (guard, detail string)
 
 func newExplainer(cfg *config.Config) (*explainer, error) {
-	x := &explainer{cfg: cfg, law: law{cfg: cfg}, horizon: map[string]*policy.Policy{}, now: time.Now().Round(0)}
+	x := &explainer{cfg: cfg, law: law{cfg: cfg}, now: time.Now().Round(0)}
 	var err error
+	if x.horizon, err = lru.New[string, *policy.Policy](maxHorizons); err != nil {
+		return nil, err
+	}
 	if x.policy, err = x.law.build(nil); err != nil {
 		return nil, err
 	}
@@ -128,15 +135,15 @@ func newExplainer(cfg *config.Config) (*explainer, error) {
 // answer is an explanation with the question's facts and what the road's guards add.
 type answer struct {
 	policy.Explanation
-	question *question
-	facts    policy.Facts
-	known    policy.Horizon
-	guard    string
-	detail   string
+	facts  policy.Facts
+	known  policy.Horizon
+	policy *policy.Policy // that was asked
+	guard  string
+	detail string
 }
 
 func (x *explainer) answer(q *question) (*answer, error) {
-	a := &answer{question: q}
+	a := &answer{policy: x.policy}
 	var err error
 	if a.facts, err = q.facts(); err != nil {
 		return nil, err
@@ -147,16 +154,15 @@ func (x *explainer) answer(q *question) (*answer, error) {
 			return nil, err
 		}
 	}
-	p := x.policy
 	a.known = policy.Horizon{Clock: x.cfg.Policy.KnownAt.Clock, At: x.cfg.Policy.KnownAt.At}
 	if q.AsKnownAt != "" {
-		if p, err = x.knownAt(q.AsKnownAt); err != nil {
+		if a.policy, err = x.knownAt(q.AsKnownAt); err != nil {
 			return nil, err
 		}
-		a.known = policy.Horizon{At: p.KnownAt().At}
+		a.known = policy.Horizon{At: a.policy.KnownAt().At}
 	}
-	a.Explanation = p.Explain(at, &a.facts)
-	if a.guard, a.detail = x.guard(p, &a.facts); a.guard != "" {
+	a.Explanation = a.policy.Explain(at, &a.facts)
+	if a.guard, a.detail = x.guard(a.policy, &a.facts); a.guard != "" {
 		a.Verdict, a.State, a.Need, a.Would = policy.Block, policy.Guarded, policy.NeedNothing, policy.Block
 	}
 	return a, nil
@@ -164,7 +170,7 @@ func (x *explainer) answer(q *question) (*answer, error) {
 
 // knownAt returns the policy as it would be if nothing later had been published.
 func (x *explainer) knownAt(text string) (*policy.Policy, error) {
-	if p := x.horizon[text]; p != nil {
+	if p, ok := x.horizon.Get(text); ok {
 		return p, nil
 	}
 	at, err := parseAt("as-known-at", text)
@@ -173,7 +179,7 @@ func (x *explainer) knownAt(text string) (*policy.Policy, error) {
 	}
 	p, err := x.policy.WithHorizon(policy.Horizon{At: at})
 	if err == nil {
-		x.horizon[text] = p
+		x.horizon.Add(text, p)
 	}
 	return p, err
 }
