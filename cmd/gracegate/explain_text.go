@@ -90,7 +90,7 @@ func (a *answer) verdictText() string {
 	return s
 }
 
-// nextText says what changes next, in UTC and in the zone of the text that changes it.
+// nextText says when the answer changes next and to what, in UTC and in the zone of the text that changes it.
 func (a *answer) nextText(b *strings.Builder) {
 	change, ok := a.NextChange()
 	if !ok {
@@ -98,28 +98,52 @@ func (a *answer) nextText(b *strings.Builder) {
 		return
 	}
 	block, blocks := a.NextBlock()
-	if blocks && block.Equal(change) {
-		fmt.Fprintf(b, "blocked from %s\n", a.inZones(block))
-		return
+	if !blocks || !block.Equal(change) {
+		then := a.policy.Explain(change, &a.facts)
+		fmt.Fprintf(b, "changes at   %s to %s\n", a.inZones(&then), a.outcome(&then))
 	}
-	fmt.Fprintf(b, "changes at   %s\n", a.inZones(change))
 	if blocks {
-		fmt.Fprintf(b, "blocked from %s\n", a.inZones(block))
+		then := a.policy.Explain(block, &a.facts)
+		fmt.Fprintf(b, "blocked from %s", a.inZones(&then))
+		if then.State != policy.Blocked {
+			fmt.Fprintf(b, " (%s)", then.State)
+		}
+		b.WriteString("\n")
 	}
 }
 
-// inZones shows an instant in UTC, and in the zone of a source that speaks of this instant, or of the decisive one.
-func (a *answer) inZones(at time.Time) string {
-	var zone *time.Location
-	for i := range a.Reasons {
-		r := &a.Reasons[i]
-		for _, in := range []*policy.Instant{r.From, r.Until} {
-			if in != nil && in.Zone != nil && (in.At.Equal(at) || zone == nil && r.Decisive) {
-				zone = in.Zone
+// outcome is what the answer will be then.
+func (a *answer) outcome(then *policy.Explanation) string {
+	s := fmt.Sprintf("%s (%s)", then.Verdict, then.State)
+	switch {
+	case then.Need != policy.NeedNothing:
+		s += ", needs to see the " + then.Need.String()
+	case then.Verdict == a.Verdict && then.State == a.State:
+		s += ", needs to see no more"
+	}
+	return s
+}
+
+// inZones shows the instant of what will be in UTC, and in the zone of a source that speaks of this instant, or of the one
+// that is decisive until then.
+func (a *answer) inZones(then *policy.Explanation) string {
+	for _, reasons := range [][]policy.Reason{a.Reasons, then.Reasons} {
+		for i := range reasons {
+			for _, in := range []*policy.Instant{reasons[i].From, reasons[i].Until} {
+				if in != nil && in.At.Equal(then.At) {
+					return zoned(then.At, in.Zone)
+				}
 			}
 		}
 	}
-	return zoned(at, zone)
+	for i := range a.Reasons {
+		for _, in := range []*policy.Instant{a.Reasons[i].From, a.Reasons[i].Until} {
+			if in != nil && a.Reasons[i].Decisive {
+				return zoned(then.At, in.Zone)
+			}
+		}
+	}
+	return zoned(then.At, nil)
 }
 
 func zoned(at time.Time, zone *time.Location) string {
