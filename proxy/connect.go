@@ -100,8 +100,7 @@ func (s *Server) unreachable(w http.ResponseWriter, r *http.Request, f *flow, er
 
 // noteFailure counts and logs why an origin could not be reached.
 func (s *Server) noteFailure(f *flow, err error) {
-	var guard *GuardError
-	if errors.As(err, &guard) {
+	if guard, ok := errors.AsType[*GuardError](err); ok {
 		s.noteGuard(f, guard.Guard, guard.Detail())
 		return
 	}

@@ -109,7 +109,7 @@ func (rf *refusals) write(w http.ResponseWriter, r *http.Request, a *refusal) {
 	body := rf.render(w.Header(), r, a)
 	w.WriteHeader(a.Status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body)
+		_, _ = w.Write(body) //nolint:gosec // html/template and encoding/json have escaped it
 	}
 }
 

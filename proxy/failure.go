@@ -14,12 +14,10 @@ type failure struct {
 }
 
 func failureOf(err error) failure {
-	var guard *GuardError
-	if errors.As(err, &guard) {
+	if _, ok := errors.AsType[*GuardError](err); ok {
 		return failure{http.StatusForbidden, "guarded", "destination_ip_prohibited", "the name leads to an address that this gateway does not dial"}
 	}
-	var dial *DialError
-	if errors.As(err, &dial) {
+	if dial, ok := errors.AsType[*DialError](err); ok {
 		switch {
 		case dial.Reason == "dns" && dial.Timeout():
 			return failure{http.StatusGatewayTimeout, "dns", "dns_timeout", "the name was not resolved in time"}

@@ -128,7 +128,7 @@ func (r *rig) refused(authority, header string, status int) answer {
 	r.t.Helper()
 	w := r.wire()
 	a := w.send("CONNECT "+authority+" HTTP/1.1\r\nHost: "+authority+"\r\n"+header+"\r\n").answer(http.MethodConnect).want(r.t, status)
-	if end := w.end(); end != io.EOF {
+	if end := w.end(); !errors.Is(end, io.EOF) {
 		r.t.Errorf("after the refusal: %v, want the end", end)
 	}
 	return a

@@ -95,7 +95,6 @@ type rigSetup struct {
 	refused  []string // listeners that are no destinations
 	faults   policy.Verdict
 	change   func(*Config)
-	wrap     func(net.Listener) net.Listener
 }
 
 func newRig(t *testing.T, setup rigSetup) *rig {
@@ -115,7 +114,7 @@ func newRig(t *testing.T, setup rigSetup) *rig {
 	r.logs = logs
 	cfg := Config{
 		Policies: r.policies, Clock: r.clock.now, Recorder: rigRecorder{r}, Observer: r.seen, Clients: clients,
-		Dialer: NewDialer(setup.dialing(t, r.addr)),
+		Dialer: NewDialer(setup.dialling(t, r.addr)),
 		Ports:  func(uint16) bool { return false },
 		Local:  http.HandlerFunc(NotAProxyRequest),
 		Log:    zap.New(core),
@@ -142,8 +141,8 @@ func newRig(t *testing.T, setup rigSetup) *rig {
 	return r
 }
 
-// dialing is what the Dialer of the rig is set up with.
-func (s *rigSetup) dialing(t *testing.T, own string) DialConfig {
+// dialling is what the Dialer of the rig is set up with.
+func (s *rigSetup) dialling(t *testing.T, own string) DialConfig {
 	t.Helper()
 	cfg := DialConfig{Timeout: patience, Refused: []netip.AddrPort{netip.MustParseAddrPort(own)}, Resolver: newFakeDNS(t, s.dns).addr}
 	for name, at := range s.hosts {

@@ -76,7 +76,7 @@ func New(cfg Config) *Server {
 	s.refusals = refusals{retryAfter: cfg.RetryAfter, operator: cfg.Operator}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	s.http = &http.Server{
+	s.http = &http.Server{ //nolint:gosec // the front has a deadline for heads
 		Handler: s,
 		// The front has its own limits and deadlines, and answers what breaks them; net/http's are wider.
 		MaxHeaderBytes:               2*cfg.Head + 4096,

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -45,19 +46,17 @@ func TestFaultyRequestsAreAnsweredAndGoNoFurther(t *testing.T) {
 	o := webOrigin(t, greet)
 	r := newRig(t, rigSetup{hosts: map[string]string{"free.example": o.addr}})
 	for name, c := range faultyRequests {
-		t.Run(name, func(t *testing.T) {
-			w := r.wire()
-			go func() {
-				_, _ = io.WriteString(w.TCPConn, c.request+"GET http://free.example/second HTTP/1.1\r\nHost: x\r\n\r\n")
-			}()
-			a := w.answer(http.MethodGet)
-			if a.StatusCode != c.status || !a.Close || !strings.Contains(a.body, "protocol.") {
-				t.Errorf("%d %v %q, want %d", a.StatusCode, a.Header, a.body, c.status)
-			}
-			if got, _ := w.rest(); got != "" {
-				t.Errorf("after the answer came %q", got)
-			}
-		})
+		w := r.wire()
+		go func() {
+			_, _ = io.WriteString(w.TCPConn, c.request+"GET http://free.example/second HTTP/1.1\r\nHost: x\r\n\r\n")
+		}()
+		a := w.answer(http.MethodGet)
+		if a.StatusCode != c.status || !a.Close || !strings.Contains(a.body, "protocol.") {
+			t.Errorf("%s: %d %v %q, want %d", name, a.StatusCode, a.Header, a.body, c.status)
+		}
+		if got, _ := w.rest(); got != "" {
+			t.Errorf("%s: after the answer came %q", name, got)
+		}
 	}
 	if o.came.Load() != 0 {
 		t.Error("the origin was dialled")
@@ -115,7 +114,7 @@ func TestPipeliningIsJudgedOneByOne(t *testing.T) {
 		w.answer(http.MethodGet).want(t, want)
 	}
 	w.answer(http.MethodConnect).want(t, http.StatusUnavailableForLegalReasons)
-	if err := w.end(); err != io.EOF {
+	if err := w.end(); !errors.Is(err, io.EOF) {
 		t.Errorf("after the last answer: %v", err)
 	}
 }
@@ -182,7 +181,7 @@ func TestUnaskedAnswersReachNobody(t *testing.T) {
 			if _, err := http.ReadRequest(in); err != nil {
 				return
 			}
-			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d", answers.Add(1))
+			_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d", answers.Add(1))
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
 		}
 	})

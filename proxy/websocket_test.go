@@ -33,6 +33,9 @@ func (r *rig) webSocket(url string) *wire {
 	r.t.Helper()
 	w := r.wire().send("GET " + url + " HTTP/1.1\r\n" + wsFields + "\r\n")
 	resp, err := http.ReadResponse(w.in, nil)
+	if err == nil {
+		r.t.Cleanup(func() { _ = resp.Body.Close() })
+	}
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols || !isWebSocket(resp.Header) || resp.Header.Get("Sec-Websocket-Accept") == "" {
 		r.t.Fatalf("%v, %v", resp, err)
 	}
@@ -186,7 +189,7 @@ func TestOtherUpgradesAreDropped(t *testing.T) {
 	t.Parallel()
 	o := webOrigin(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		fmt.Fprintf(w, "%s %v %v %s", r.Method, r.Header["Upgrade"], r.Header["Connection"], body)
+		_, _ = fmt.Fprintf(w, "%s %v %v %s", r.Method, r.Header["Upgrade"], r.Header["Connection"], body)
 	})
 	r := newRig(t, rigSetup{hosts: map[string]string{"free.example": o.addr}})
 	w := r.wire()
