@@ -32,9 +32,9 @@ func checkRestrictions(c *Catalog, problems *Problems) {
 		r := &c.Restrictions[i]
 		if at, ok := seen[r.ID]; ok && r.ID != "" {
 			problems.Add(r.Pos, "", "restriction %q is already defined at %s", r.ID, at)
-			continue
+		} else {
+			seen[r.ID] = r.Pos
 		}
-		seen[r.ID] = r.Pos
 		if len(r.Revisions) == 0 {
 			problems.Add(r.Pos, "", "restriction %q has no revision", r.ID)
 		}

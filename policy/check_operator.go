@@ -49,12 +49,15 @@ func (ck *operatorCheck) sites() {
 		}
 		ck.siteIDs = append(ck.siteIDs, s.Name)
 		for _, n := range s.Networks {
-			if other, ok := networks[n]; ok {
-				ck.problems.Add(s.Pos, "", "network %s is in site %q and in site %q", n, other, s.Name)
+			if other, ok := networks[n]; ok && n.IsValid() {
+				ck.problems.Add(s.Pos, "", "network %s is in site %q, and again in site %q", n, other, s.Name)
 			}
 			networks[n] = s.Name
 		}
 		ck.jurisdictions(s.Jurisdictions, s.Pos)
+		if s.Relay && len(s.Serves)+len(s.Jurisdictions) == 0 {
+			ck.problems.Add(s.Pos, "add serves: with the sites that it fetches for", "site %q is a relay, and nothing says for whom", s.Name)
+		}
 		if len(s.Serves) > 0 && !s.Relay {
 			ck.problems.Add(s.Pos, "add relay: true", "site %q serves others but is no relay", s.Name)
 		}

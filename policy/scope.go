@@ -16,8 +16,12 @@ type scope struct {
 	waivers       []int
 }
 
-// maxScopeTable bounds the table that joins networks, users and devices.
-const maxScopeTable = 1 << 20
+// These bound what it costs to compile a policy in which networks, users and devices meet in every way: the table that joins
+// them, and the scopes that differ.
+const (
+	maxScopeTable = 1 << 17
+	maxScopes     = 1 << 13
+)
 
 // scopes finds a client's scope. Networks, users and devices each fall into groups; a table joins one of each.
 type scopes struct {
@@ -61,14 +65,15 @@ func compileScopes(op *Operator) (*scopes, error) {
 	s.users = groupMarks(op, func(c *Clients) []string { return c.Users })
 	s.devices = groupMarks(op, func(c *Clients) []string { return c.MACs })
 
+	tooMany := Problems{{
+		Pos: op.Pos,
+		Message: fmt.Sprintf("%d kinds of network, %d of user and %d of device make too many kinds of client",
+			len(networks), len(s.users.list), len(s.devices.list)),
+		Hint: "put the clients of several waivers into one",
+	}}
 	size := len(networks) * len(s.users.list) * len(s.devices.list)
 	if size > maxScopeTable {
-		return nil, Problems{{
-			Pos: op.Pos,
-			Message: fmt.Sprintf("%d kinds of network, %d of user and %d of device make too many kinds of client",
-				len(networks), len(s.users.list), len(s.devices.list)),
-			Hint: "put the clients of several waivers into one",
-		}}
+		return nil, tooMany
 	}
 	s.table = make([]uint32, 0, size)
 	var known interner
@@ -81,6 +86,9 @@ func compileScopes(op *Operator) (*scopes, error) {
 					s.list = append(s.list, sc)
 				}
 				s.table = append(s.table, id)
+			}
+			if len(s.list) > maxScopes {
+				return nil, tooMany
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"net/netip"
 	"runtime"
 	"testing"
 	"time"
@@ -85,6 +86,51 @@ func BenchmarkCompile(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkCompileLarge is a reload of a large operator's file: 100 restrictions on one vendor, six sites, 50 waivers and 10
+// rules that name hosts.
+func BenchmarkCompileLarge(b *testing.B) {
+	vendors := []Vendor{{ID: "acme", Endpoints: []Endpoint{
+		zonesOf(Channels(Signatures, Codebase), "upd.acme.example"), zonesOf(Channels(Cloud), "cloud.acme.example"),
+		hostsOf(Channels(Corporate, Sales), "www.acme.example"), hostsOf(Channels(Activation), "act.acme.example"),
+		{Hosts: names("p.acme.example"), Paths: patterns("/v6/**"), Channels: Channels(Integration), Sources: someSource},
+	}}}
+	var restrictions []Restriction
+	for i := range 100 {
+		from := func(years int) Instant { return Instant{At: time.Date(2020+years, 1, 1+i, 0, 0, 0, 0, time.UTC)} }
+		restrictions = append(restrictions, restriction(fmt.Sprintf("r%d", i), "acme",
+			Phase{From: from(0), Effect: EffectNotice, Channels: AllChannels}, Phase{From: from(2), Effect: EffectGrace, Channels: AllChannels},
+			Phase{From: from(5), Effect: EffectBlock, Channels: AllChannels}))
+	}
+	op := enforced()
+	for i := range 6 {
+		op.Sites = append(op.Sites, Site{
+			Name: fmt.Sprint("s", i), Networks: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i)}), 16)},
+			Jurisdictions: [][]string{{"US"}, {"AU"}, {"US", "AU"}}[i%3],
+		})
+	}
+	for i := range 50 {
+		op.Waivers = append(op.Waivers, Waiver{
+			ID: fmt.Sprint("w", i), Target: Target{Hosts: names(fmt.Sprintf("h%d.upd.acme.example", i))}, Until: on(soon), Owner: "o", Reason: "r",
+			Clients: Clients{Networks: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 1, byte(i)}), 24)}},
+		})
+	}
+	for i := range 10 {
+		op.Rules = append(op.Rules, Rule{
+			ID: fmt.Sprint("o", i), Target: Target{Zones: names(fmt.Sprintf("z%d.upd.acme.example", i))},
+			Phases: []Phase{{From: on(then), Effect: EffectBlock, Channels: AllChannels}},
+		})
+	}
+	c, err := NewCatalog(vendors, restrictions, []Jurisdiction{{ID: "US"}, {ID: "AU"}}, "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := Compile(c, op, Options{}); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -14,15 +15,10 @@ type strandSpan struct {
 	finding
 }
 
+// at returns what is said at an instant. A strand begins always.
 func (s strand) at(at int64) finding {
-	i, found := slices.BinarySearchFunc(s, at, func(x strandSpan, at int64) int {
-		if x.from <= at {
-			return -1
-		}
-		return 1
-	})
-	_ = found // never: no span compares equal
-	return s[i-1].finding
+	after := sort.Search(len(s), func(i int) bool { return s[i].from > at })
+	return s[after-1].finding
 }
 
 // strandKey is what a strand depends on.
@@ -61,33 +57,59 @@ func (s *strands) strand(q *question, u *unit) strand {
 func (s *strands) weave(q *question, u *unit) strand {
 	v := &s.p.vendors[u.vendor]
 	bounds := []int64{always}
-	tracks := make([]strand, len(v.instruments))
-	next := make([]int, len(v.instruments)) // into each track, in step with the bounds
-	for i, n := range v.instruments {
-		bounds = append(bounds, s.p.instruments[n].bounds...)
-		tracks[i] = s.track(n, u, q.enforce)
+	var tracks []strand
+	for _, n := range v.instruments {
+		if t := s.binding(n, u, q); len(t) > 0 {
+			tracks = append(tracks, t)
+			for _, x := range t {
+				bounds = append(bounds, x.from)
+			}
+		}
 	}
 	slices.Sort(bounds)
 	var st strand
 	for _, at := range slices.Compact(bounds) {
 		f := finding{verdict: Allow, state: OutOfScope}
-		for i, n := range v.instruments {
-			for next[i] < len(tracks[i]) && tracks[i][next[i]].from <= at {
-				next[i]++
+		for i, t := range tracks {
+			for len(t) > 1 && t[1].from <= at {
+				t = t[1:]
 			}
-			in := &s.p.instruments[n]
-			if next[i] == 0 || !in.at(at).concerns(v.id, q.sc.jurisdictions) {
-				continue
-			}
-			if g := tracks[i][next[i]-1].finding; g.stricter(f) {
-				f = g
+			tracks[i] = t
+			if t[0].from <= at && t[0].stricter(f) {
+				f = t[0].finding
 			}
 		}
-		if n := len(st); n == 0 || st[n-1].finding != f {
-			st = append(st, strandSpan{at, f})
-		}
+		st = st.append(at, f)
 	}
 	return st
+}
+
+// binding is the track of a restriction as far as it binds the client: nothing, if it never does.
+func (s *strands) binding(n int, u *unit, q *question) strand {
+	in := &s.p.instruments[n]
+	var t strand
+	binds := false
+	for _, x := range s.track(n, u, q.enforce) {
+		f := x.finding
+		if !in.at(x.from).concerns(s.p.vendors[u.vendor].id, q.sc.jurisdictions) {
+			f = finding{verdict: Allow, state: OutOfScope}
+		} else {
+			binds = true
+		}
+		t = t.append(x.from, f)
+	}
+	if !binds {
+		return nil
+	}
+	return t
+}
+
+// append adds what is said from an instant on, unless it was being said already.
+func (s strand) append(from int64, f finding) strand {
+	if n := len(s); n > 0 && s[n-1].finding == f {
+		return s
+	}
+	return append(s, strandSpan{from, f})
 }
 
 // track is what one restriction says, over all time, to clients that it binds.
@@ -99,11 +121,12 @@ func (s *strands) track(n int, u *unit, enforce bool) strand {
 	}
 	in := &s.p.instruments[n]
 	for _, at := range in.bounds {
-		text := in.at(at)
-		if !text.names(s.p.vendors[u.vendor].id) {
-			continue // weave does not ask then
+		// One span for each bound, even if it says the same: whom it binds can change there.
+		f := finding{verdict: Allow, state: OutOfScope}
+		if text := in.at(at); text.names(s.p.vendors[u.vendor].id) {
+			f = s.p.judgeRestriction(in, text, u, at, enforce, nil)
 		}
-		t = append(t, strandSpan{at, s.p.judgeRestriction(in, text, u, at, enforce, nil)})
+		t = append(t, strandSpan{at, f})
 	}
 	s.tracks[key] = t
 	return t
