@@ -6,7 +6,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -128,5 +130,58 @@ func TestShutdownLetsFlowsFinish(t *testing.T) {
 	}
 	if err := <-done; err != nil {
 		t.Errorf("Shutdown: %v", err)
+	}
+}
+
+func TestClientsByIPv6(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("no IPv6 on this machine:", err)
+	}
+	r := newRig(t, rigSetup{})
+	done := make(chan error, 1)
+	go func() { done <- r.Serve(l) }()
+	r.addr = l.Addr().String()
+	r.refused("cloud.acme.example:443", "", http.StatusUnavailableForLegalReasons)
+	if rec := r.recorded(audit.Refused); rec.Client.Addr().String() != "::1" {
+		t.Errorf("record: %+v", rec)
+	}
+	_ = r.stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// goproxy would tunnel any CONNECT that reaches it.
+func TestTheForwarderTunnelsNothing(t *testing.T) {
+	t.Parallel()
+	o := newSink(t)
+	r := newRig(t, rigSetup{hosts: map[string]string{"free.example": o.addr}})
+	req := httptest.NewRequest(http.MethodConnect, "free.example:443", nil)
+	r.plain.ServeHTTP(httptest.NewRecorder(), req)
+	if _, err := r.road.roundTrip(httptest.NewRequest(http.MethodGet, "http://free.example/", nil)); err == nil {
+		t.Error("a request that did not pass the gate went on")
+	}
+	w := httptest.NewRecorder()
+	r.plain.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/local", nil))
+	if w.Code != http.StatusBadRequest {
+		t.Errorf("origin form: %d", w.Code)
+	}
+	if o.came.Load() != 0 {
+		t.Error("the origin was dialled")
+	}
+}
+
+func TestOnlyTCPIsServed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, rigSetup{})
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := r.Serve(l); err == nil {
+		t.Error("a listener of another kind was served")
 	}
 }

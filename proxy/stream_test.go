@@ -15,6 +15,27 @@ import (
 	"github.com/gracegate/gracegate/audit"
 )
 
+func TestAClientThatDoesNotWait(t *testing.T) {
+	t.Parallel()
+	asked, gone := make(chan struct{}), make(chan struct{})
+	o := webOrigin(t, func(_ http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-r.Context().Done()
+		close(gone)
+	})
+	r := newRig(t, rigSetup{hosts: map[string]string{"upd.acme.example": o.addr}})
+	w := r.wire().send("GET http://upd.acme.example/ HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-asked
+	_ = w.Close()
+	<-gone
+	if rec := r.recorded(audit.End); rec.Ended != "client" {
+		t.Errorf("recorded as %q", rec.Ended)
+	}
+	if n := r.seen.count("dial failed"); n != 0 {
+		t.Error("the origin was blamed")
+	}
+}
+
 // untilGone answers with what it is given and says when the client went away.
 func untilGone(gone chan<- struct{}, contentType string, parts <-chan string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
