@@ -83,7 +83,10 @@ func (a *answer) json() answerJSON {
 		j.Channels = append(j.Channels, c.String())
 	}
 	if a.guard != "" {
-		j.Reasons = append(j.Reasons, reasonJSON{Kind: "guard", ID: &a.guard, Effect: orNull("block"), Decisive: true})
+		j.Reasons = append(j.Reasons, reasonJSON{
+			Kind: "guard", ID: &a.guard, Effect: orNull("block"), Decisive: true,
+			Source: &sourceJSON{Title: &a.detail, Grade: policy.GradeOperator.String()}, // the operator's setting would open it
+		})
 	} else {
 		j.NextChange, j.NextBlock = instantText(a.NextChange()), instantText(a.NextBlock())
 	}

@@ -268,7 +268,11 @@ func newGuards(cfg *config.Config) (guardFunc, error) {
 		if !literal || overridden(cfg, f) {
 			return "", ""
 		}
-		if err := guard.Check(addr); err != nil {
+		err := guard.Check(addr)
+		if refused, ok := errors.AsType[*proxy.GuardError](err); ok {
+			return "destination", refused.Detail()
+		}
+		if err != nil {
 			return "destination", err.Error()
 		}
 		return "", ""
