@@ -88,7 +88,8 @@ type trace struct {
 
 func (tr *trace) add(r Reason) {
 	for i := range tr.reasons { // a path-dependent endpoint is judged once for each outcome
-		if o := &tr.reasons[i]; o.Kind == r.Kind && o.ID == r.ID && o.Restriction == r.Restriction && o.Pos == r.Pos && o.Channel == r.Channel && o.Vendor == r.Vendor {
+		if o := &tr.reasons[i]; o.Kind == r.Kind && o.ID == r.ID && o.Restriction == r.Restriction && o.Pos == r.Pos && o.Channel == r.Channel && o.Vendor == r.Vendor &&
+			(r.Kind != "endpoint" || o.Source == r.Source) {
 			return
 		}
 	}
@@ -115,13 +116,17 @@ func (tr *trace) endpoints(f *Facts, n *name) {
 	}
 }
 
+// endpoint notes an endpoint once for each of its sources: they may be of different grades, and tell of different channels.
 func (tr *trace) endpoint(id match.EntryID, kind, key string) {
 	e := tr.p.endpoints.list[id]
 	r := Reason{Kind: "endpoint", ID: key, Effect: kind, Vendor: tr.p.vendors[e.vendor].id, Pos: e.Pos}
-	if len(e.Sources) > 0 {
-		r.Source = &e.Sources[0]
+	if len(e.Sources) == 0 {
+		tr.add(r)
 	}
-	tr.add(r)
+	for i := range e.Sources {
+		r.Source = &e.Sources[i]
+		tr.add(r)
+	}
 }
 
 func (tr *trace) unit(u *unit, r Reason) Reason {

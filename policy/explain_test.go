@@ -118,3 +118,21 @@ func TestExplainTellsTheRest(t *testing.T) {
 		t.Errorf("cause %+v", cause)
 	}
 }
+
+// TestEndpointHasEverySource asks for an endpoint whose sources differ in grade: each is a reason of its own.
+func TestEndpointHasEverySource(t *testing.T) {
+	e := hostsOf(Channels(Signatures, Sales), "u.example", "v.example")
+	e.Sources = []Source{{Title: "a manual", Grade: GradePrimary}, {Title: "the menu", Grade: GradeInferred, Note: "nobody says so"}}
+	p := mustCompile(t, []Vendor{{ID: "acme", Endpoints: []Endpoint{e}}}, nil, enforced())
+	f := tlsFacts("u.example")
+	x := p.Explain(mustTime("2024-06-15T00:00:00Z"), f)
+	var got []string
+	for _, r := range x.Reasons {
+		if r.Kind == "endpoint" {
+			got = append(got, r.ID+", "+r.Source.Title+", "+r.Source.Grade.String()+", "+r.Source.Note)
+		}
+	}
+	if want := []string{"u.example, a manual, primary, ", "u.example, the menu, inferred, nobody says so"}; !slices.Equal(got, want) {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+}

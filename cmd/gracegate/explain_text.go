@@ -37,7 +37,10 @@ func (a *answer) writeText(w io.Writer) error {
 		b.WriteString("\nreasons, the decisive ones marked *\n")
 	}
 	for i := range a.Reasons {
-		writeReason(&b, &a.Reasons[i], a.guard != "")
+		r := &a.Reasons[i]
+		again := i > 0 && sameEndpoint(&a.Reasons[i-1], r)
+		more := i+1 < len(a.Reasons) && sameEndpoint(r, &a.Reasons[i+1])
+		writeReason(&b, r, a.guard != "", again, more)
 	}
 	fmt.Fprintf(&b, "\nrevision  %s\n", a.Revision())
 	_, err := io.WriteString(w, b.String())
@@ -154,7 +157,30 @@ func zoned(at time.Time, zone *time.Location) string {
 	return fmt.Sprintf("%s (%s)", s, instant.FormatIn(at, zone))
 }
 
-func writeReason(b *strings.Builder, r *policy.Reason, overruled bool) {
+// sameEndpoint tells two reasons that differ in nothing but which source of an endpoint they cite.
+func sameEndpoint(r, next *policy.Reason) bool {
+	return r.Kind == "endpoint" && next.Kind == "endpoint" && r.ID == next.ID && r.Vendor == next.Vendor && r.Pos == next.Pos
+}
+
+// writeReason prints a reason. One that says again what the one before it said adds its source alone; the place in the file
+// stands below the last of them.
+func writeReason(b *strings.Builder, r *policy.Reason, overruled, again, more bool) {
+	if !again {
+		writeFinding(b, r, overruled)
+	}
+	if s := r.Source; s != nil {
+		fmt.Fprintf(b, "    source %s (%s)\n", strings.Join(nonEmpty(s.Title, s.Citation, s.URL), ", "), s.Grade)
+		if s.Note != "" {
+			fmt.Fprintf(b, "           note: %s\n", s.Note)
+		}
+	}
+	if at := r.Pos.String(); at != "" && !more {
+		fmt.Fprintf(b, "    file   %s\n", at)
+	}
+}
+
+// writeFinding prints what a reason says, and for how long.
+func writeFinding(b *strings.Builder, r *policy.Reason, overruled bool) {
 	mark := " "
 	if r.Decisive && !overruled {
 		mark = "*"
@@ -187,12 +213,6 @@ func writeReason(b *strings.Builder, r *policy.Reason, overruled bool) {
 	}
 	if r.Condition != "" {
 		fmt.Fprintf(b, "    only   %s\n", r.Condition)
-	}
-	if s := r.Source; s != nil {
-		fmt.Fprintf(b, "    source %s (%s)\n", strings.Join(nonEmpty(s.Title, s.Citation, s.URL), ", "), s.Grade)
-	}
-	if at := r.Pos.String(); at != "" {
-		fmt.Fprintf(b, "    file   %s\n", at)
 	}
 }
 
