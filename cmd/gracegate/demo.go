@@ -45,7 +45,7 @@ func newDemo() *cobra.Command {
 			"and a clock that starts ten seconds before the deadline, an origin that stands in for the vendor's, and a client.\n" +
 			"Everything is on this machine's loopback addresses. With --origin or --origin-tls only the origin is run, until\n" +
 			"stopped, for a gateway of your own.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, release := untilStopped(cmd.Context())
 			defer release()

@@ -187,7 +187,11 @@ func (x *explainer) knownAt(text string) (*policy.Policy, error) {
 func parseAt(name, text string) (time.Time, error) {
 	at, err := instant.Parse(text)
 	if e, ok := errors.AsType[*instant.Error](err); ok {
-		return at, invalid(fmt.Errorf("%s %q: %s", name, e.Input, e.Reason), e.Hint)
+		hint := e.Hint
+		if strings.Contains(hint, "IANA zone") { // which a file can name
+			hint = "write RFC 3339 with an offset, such as 2024-09-29T00:00:00-04:00 or 2024-09-29T04:00:00Z"
+		}
+		return at, invalid(fmt.Errorf("%s %q: %s", name, e.Input, e.Reason), hint)
 	}
 	return at, err
 }

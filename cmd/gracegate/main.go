@@ -59,7 +59,29 @@ func newRoot() *cobra.Command {
 	root.SetVersionTemplate("gracegate {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return invalid(err, "see --help") })
 	root.AddCommand(newServe(), newExplain(), newDemo(), newReady(), newConfig(), newVersion())
+	root.InitDefaultHelpCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "help" {
+			c.Args = knownTopic
+		}
+	}
 	return root
+}
+
+// knownTopic refuses what help would answer with the list of commands, as if nothing were wrong.
+func knownTopic(cmd *cobra.Command, args []string) error {
+	if found, rest, err := cmd.Root().Find(args); err != nil || found == nil || len(rest) > 0 {
+		return invalid(fmt.Errorf("no help on %q: no such command", strings.Join(args, " ")), "gracegate --help lists the commands")
+	}
+	return nil
+}
+
+// noArguments is cobra.NoArgs in words of ours: what comes after a command without arguments is no unknown command.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return invalid(fmt.Errorf("%s takes no arguments, not %q", cmd.Name(), args[0]), "see "+cmd.CommandPath()+" --help")
+	}
+	return nil
 }
 
 // codedError carries an exit code, and a hint for the reader.

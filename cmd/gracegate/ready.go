@@ -20,7 +20,7 @@ func newReady() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ready",
 		Short: "Ask a running gateway whether it is ready; exit 5 if not",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 	}
 	config.AddFlags(cmd.Flags(), config.GroupListen, config.GroupAdmin)
 	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "how long to wait for an answer")

@@ -27,7 +27,7 @@ func newServe() *cobra.Command {
 		Short: "Run the proxy",
 		Long: "Run the proxy until SIGTERM or an interrupt, then drain it; a second one ends it at once. SIGHUP reads policy and\n" +
 			"catalogue again, as does a change of their files; the configuration file is read once.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 	}
 	config.AddFlags(cmd.Flags(), config.AllGroups()...)
 	cmd.Flags().StringVar(&readyFile, "ready-file", "", "write the addresses to this `file` as JSON once listening")

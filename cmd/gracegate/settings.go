@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -18,16 +19,17 @@ func newConfig() *cobra.Command {
 		Long: "Print every setting in effect as a configuration file with comments, and where each one that is not the\n" +
 			"default was set. With --policy, print the policy in effect: the file, or the built-in one. With --strict, print\n" +
 			"the strict profile: what to put into a policy file so that nothing passes unseen or unknown.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 	}
 	config.AddFlags(cmd.Flags(), config.AllGroups()...)
 	cmd.Flags().BoolVar(&policyText, "policy", false, "print the policy in effect instead")
 	cmd.Flags().BoolVar(&strict, "strict", false, "print the strict profile instead")
 	cmd.Flags().BoolVar(&markdown, "markdown", false, "print the table of settings for the documentation instead")
-	cmd.MarkFlagsMutuallyExclusive("policy", "strict", "markdown")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		out := cmd.OutOrStdout()
 		switch {
+		case policyText && strict, policyText && markdown, strict && markdown:
+			return invalid(errors.New("config prints one thing at a time"), "one of --policy, --strict and --markdown")
 		case strict:
 			_, err := out.Write(catalog.Strict().Data)
 			return failed(err, "")
