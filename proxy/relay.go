@@ -26,7 +26,8 @@ type relay struct {
 type side struct {
 	halfCloser
 	name    string
-	writing chan struct{} // holds an item while something is written
+	raw     syscall.RawConn // for receive; may be nil
+	writing chan struct{}   // holds an item while something is written
 }
 
 // halfCloser is a TCP connection, or what has one below it.
@@ -39,8 +40,8 @@ type halfCloser interface {
 func newRelay(f *flow, idle time.Duration, down *net.TCPConn, up halfCloser) *relay {
 	l := &relay{
 		flow: f, idle: idle,
-		down: side{down, "client", make(chan struct{}, 1)},
-		up:   side{up, "upstream", make(chan struct{}, 1)},
+		down: side{down, "client", rawConn(down), make(chan struct{}, 1)},
+		up:   side{up, "upstream", rawConn(up), make(chan struct{}, 1)},
 	}
 	l.touch()
 	return l
@@ -77,15 +78,14 @@ func (l *relay) downward() {
 // copy moves bytes one way, to the end. On a failure, or when neither direction has moved a byte for the idle limit, it ends
 // both.
 func (l *relay) copy(dst, src *side, count *atomic.Int64) (ended bool) {
-	buf := streamBuffers.Get().(*[32 << 10]byte)
-	defer streamBuffers.Put(buf)
 	for {
-		n, err := l.read(src, buf[:])
+		buf, n, err := l.read(src)
 		count.Add(int64(n))
-		if n > 0 && !l.write(dst, buf[:n]) {
-			return false
-		}
+		wrote := n == 0 || l.write(dst, buf[:n])
+		buf.giveBack()
 		switch {
+		case !wrote:
+			return false
 		case errors.Is(err, io.EOF):
 			src.settle()
 			return true
@@ -126,21 +126,31 @@ func (s *side) settle() {
 	}
 }
 
-// read waits for bytes as long as either direction is alive.
-func (l *relay) read(src *side, p []byte) (int, error) {
+// read waits for bytes as long as either direction is alive. The buffer, if there is one, is to be given back.
+func (l *relay) read(src *side) (buf *streamBuffer, n int, err error) {
 	for {
 		if l.idle > 0 {
 			_ = src.SetReadDeadline(time.Unix(0, l.lastByte.Load()).Add(l.idle))
 		}
-		n, err := src.Read(p)
+		buf, n, err = src.receive()
 		if n > 0 {
 			l.touch()
 		}
 		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && time.Since(time.Unix(0, l.lastByte.Load())) < l.idle {
+			buf.giveBack()
 			continue // the other direction moved in the meantime
 		}
-		return n, err
+		return buf, n, err
 	}
+}
+
+func (s *side) receive() (buf *streamBuffer, n int, err error) {
+	if s.raw != nil {
+		return receive(s.raw)
+	}
+	buf = borrow()
+	n, err = s.Read(buf[:])
+	return buf, n, err
 }
 
 func (l *relay) touch() { l.lastByte.Store(time.Now().UnixNano()) }

@@ -160,7 +160,9 @@ func TestTheForwarderTunnelsNothing(t *testing.T) {
 	r := newRig(t, rigSetup{hosts: map[string]string{"free.example": o.addr}})
 	req := httptest.NewRequest(http.MethodConnect, "free.example:443", nil)
 	r.plain.ServeHTTP(httptest.NewRecorder(), req)
-	if _, err := r.road.roundTrip(httptest.NewRequest(http.MethodGet, "http://free.example/", nil)); err == nil {
+	resp, err := r.road.roundTrip(httptest.NewRequest(http.MethodGet, "http://free.example/", nil))
+	if err == nil {
+		_ = resp.Body.Close()
 		t.Error("a request that did not pass the gate went on")
 	}
 	w := httptest.NewRecorder()

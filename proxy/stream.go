@@ -7,8 +7,20 @@ import (
 	"sync"
 )
 
-// streamBuffers holds what is copied through, one in use for each response in progress and each direction of a tunnel.
-var streamBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+// streamBuffer is what is copied through: one is in use for each response in progress, and for each direction of a tunnel
+// while bytes pass.
+type streamBuffer [32 << 10]byte
+
+var streamBuffers = sync.Pool{New: func() any { return new(streamBuffer) }}
+
+func borrow() *streamBuffer { return streamBuffers.Get().(*streamBuffer) }
+
+// giveBack may be called for none.
+func (b *streamBuffer) giveBack() {
+	if b != nil {
+		streamBuffers.Put(b)
+	}
+}
 
 // streamWriter passes a response on as it comes: every part is flushed at once, so that a stream is not held back, and the
 // flow learns whether the client took the whole of it. goproxy copies through ReadFrom, except for event streams.
@@ -56,8 +68,8 @@ func (w *streamWriter) Write(p []byte) (int, error) {
 
 // ReadFrom copies the body of a response.
 func (w *streamWriter) ReadFrom(body io.Reader) (int64, error) {
-	buf := streamBuffers.Get().(*[32 << 10]byte)
-	defer streamBuffers.Put(buf)
+	buf := borrow()
+	defer buf.giveBack()
 	var total int64
 	for {
 		n, readErr := body.Read(buf[:])

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"io"
 	"strings"
 	"sync"
@@ -74,13 +75,15 @@ func (t *tunnel) run() {
 func (t *tunnel) identify() (held []byte, ok bool) {
 	held = t.early
 	if len(held) == 0 {
-		held = make([]byte, 0, 2048)
-		n, err := t.read(&t.down, held[:cap(held)])
-		if n == 0 && err != nil {
+		buf, n, err := t.read(&t.down)
+		if n > 0 {
+			held = bytes.Clone(buf[:n])
+		}
+		buf.giveBack()
+		if n == 0 {
 			t.flow.end(endOf(err, "client"))
 			return nil, false
 		}
-		held = held[:n]
 	}
 	_ = t.down.SetReadDeadline(after(t.server.cfg.Hello))
 	info, held, err := hello.Read(t.down, held)
