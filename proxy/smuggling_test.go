@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -175,15 +174,15 @@ func TestUnaskedAnswersReachNobody(t *testing.T) {
 	log.SetOutput(io.Discard) // net/http complains of such answers there
 	defer log.SetOutput(os.Stderr)
 	var answers atomic.Int64
+	closed := make(chan struct{}, 1)
 	o := rawOrigin(t, func(c *net.TCPConn) {
-		in := bufio.NewReader(c)
-		for {
-			if _, err := http.ReadRequest(in); err != nil {
-				return
-			}
-			_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d", answers.Add(1))
-			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+		readHead(c)
+		_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d", answers.Add(1))
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+		if head := readHead(c); head != "" {
+			t.Errorf("the connection is used again, for %q", head)
 		}
+		closed <- struct{}{}
 	})
 	r := newRig(t, rigSetup{hosts: map[string]string{"free.example": o.addr}})
 	w := r.wire()
@@ -192,5 +191,6 @@ func TestUnaskedAnswersReachNobody(t *testing.T) {
 		if a.body != want {
 			t.Errorf("%q, want %q", a.body, want)
 		}
+		<-closed // not before: an answer that comes after the next request cannot be told from its own
 	}
 }
