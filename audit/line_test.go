@@ -144,15 +144,15 @@ func TestMessage(t *testing.T) {
 	}
 }
 
-type brokenOutput struct{ error }
+type brokenOutputError struct{ error }
 
-func (b brokenOutput) Write([]byte) (int, error) { return 0, b.error }
-func (b brokenOutput) Sync() error               { return nil }
+func (b brokenOutputError) Write([]byte) (int, error) { return 0, b.error }
+func (b brokenOutputError) Sync() error               { return nil }
 
 func TestSinkTellsErrors(t *testing.T) {
 	t.Parallel()
 	full := errors.New("no space left")
-	if err := NewLogSink(logTo(brokenOutput{full})).Write(&Record{}); !errors.Is(err, full) {
+	if err := NewLogSink(logTo(brokenOutputError{full})).Write(&Record{}); !errors.Is(err, full) {
 		t.Errorf("Write to a full disk: %v, want %v", err, full)
 	}
 }
@@ -196,6 +196,7 @@ func FuzzLine(f *testing.F) {
 }
 
 func checkLine(t *testing.T, r *Record, line string) {
+	t.Helper()
 	body, found := strings.CutSuffix(line, "\n")
 	if !found || len(line) > 128<<10 {
 		t.Fatalf("a line of %d bytes that ends in %q", len(line), line[max(0, len(line)-1):])
@@ -210,7 +211,7 @@ func checkLine(t *testing.T, r *Record, line string) {
 		t.Fatalf("%v in %s", err, body)
 	}
 	for _, key := range []string{"@timestamp", "message", "event.kind", "event.action", "gracegate.verdict", "gracegate.state"} {
-		if values[key] == nil && !(key == "@timestamp" && r.Time.IsZero()) {
+		if values[key] == nil && (key != "@timestamp" || !r.Time.IsZero()) {
 			t.Errorf("no %s in %s", key, body)
 		}
 	}

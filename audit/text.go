@@ -53,7 +53,7 @@ func appendRune(line []byte, r rune, raw string) []byte {
 	case r == utf8.RuneError && len(raw) == 1:
 		return fmt.Appendf(line, `\\x%02x`, raw[0])
 	case unicode.IsPrint(r) && r < utf8.RuneSelf:
-		return append(line, byte(r))
+		return append(line, raw...)
 	case unicode.IsPrint(r) && r > 0xffff:
 		high, low := utf16.EncodeRune(r)
 		return fmt.Appendf(line, `\u%04x\u%04x`, high, low)

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -18,7 +19,7 @@ type hosts struct {
 func newHosts(listen string, more []string) hosts {
 	h := hosts{names: map[string]bool{"localhost": true}, addrs: map[netip.Addr]bool{}}
 	if host, _, err := net.SplitHostPort(listen); err == nil {
-		more = append(more[:len(more):len(more)], host)
+		more = append(slices.Clip(more), host)
 	}
 	for _, s := range more {
 		if addr, err := netip.ParseAddr(s); err == nil {

@@ -2,6 +2,7 @@ package console
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"log"
 	"net"
@@ -36,7 +37,7 @@ func serve(t *testing.T) string {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-		if err := <-done; err != http.ErrServerClosed {
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
 			t.Error(err)
 		}
 		conns.Wait()

@@ -108,6 +108,7 @@ func TestParsePatternErrors(t *testing.T) {
 
 // twin translates a pattern to a regular expression over characters of which each stands for one byte.
 func (p Pattern) twin(tb testing.TB) *regexp.Regexp {
+	tb.Helper()
 	var b strings.Builder
 	b.WriteString(`(?s)\A`)
 	s := p.text

@@ -20,11 +20,11 @@ func hosts(names ...string) []host.Name {
 	return list
 }
 
-func patterns(t testing.TB, texts ...string) []Pattern {
-	t.Helper()
+func patterns(tb testing.TB, texts ...string) []Pattern {
+	tb.Helper()
 	var list []Pattern
 	for _, s := range texts {
-		list = append(list, mustPattern(t, s))
+		list = append(list, mustPattern(tb, s))
 	}
 	return list
 }
@@ -43,18 +43,18 @@ const (
 	fingerprint
 )
 
-func catalogue(t testing.TB) []Entry {
-	t.Helper()
+func catalogue(tb testing.TB) []Entry {
+	tb.Helper()
 	return []Entry{
 		{Zones: hosts("kaspersky.com"), Meaning: corporate},
 		{Zones: hosts("upd.kaspersky.com", "geo.kaspersky.com"), Meaning: updates},
 		{Hosts: hosts("opentip.kaspersky.com"), Meaning: intelligence},
 		{Zones: hosts("ksc.kaspersky.com"), Ports: []PortRange{{443, 443}, {23100, 23199}}, Meaning: portal},
 		{Zones: hosts("ksc.kaspersky.com"), Ports: []PortRange{{27200, 27299}}, Meaning: activation},
-		{Hosts: hosts("kav8.zonealarm.com"), Paths: patterns(t, "/v6/**", "/version.txt"), Meaning: integration},
-		{Zones: hosts("zonealarm.com"), Ports: []PortRange{{80, 80}}, Paths: patterns(t, "/v6/index/**"), Meaning: updates},
+		{Hosts: hosts("kav8.zonealarm.com"), Paths: patterns(tb, "/v6/**", "/version.txt"), Meaning: integration},
+		{Zones: hosts("zonealarm.com"), Ports: []PortRange{{80, 80}}, Paths: patterns(tb, "/v6/index/**"), Meaning: updates},
 		{Zones: hosts("zonealarm.com"), Ports: []PortRange{{80, 80}}, Meaning: corporate},
-		{Zones: hosts("zonealarm.com"), Paths: patterns(t, "/mail/**"), Meaning: mail},
+		{Zones: hosts("zonealarm.com"), Paths: patterns(tb, "/mail/**"), Meaning: mail},
 		{Zones: hosts("zonealarm.com"), Meaning: anyPort},
 		// The same name as a host and as a zone.
 		{Hosts: hosts("both.example"), Meaning: portal},
@@ -65,13 +65,13 @@ func catalogue(t testing.TB) []Entry {
 		{Hosts: hosts("two.example"), Ports: []PortRange{{81, 90}}, Meaning: updates},
 		{Hosts: hosts("two.example"), Ports: []PortRange{{85, 95}}, Meaning: mail},
 		// Only a path, and nothing around it.
-		{Hosts: hosts("path.example"), Paths: patterns(t, "/a/**"), Meaning: updates},
-		{Hosts: hosts("path.example"), Paths: patterns(t, "/a/b/**"), Meaning: mail},
+		{Hosts: hosts("path.example"), Paths: patterns(tb, "/a/**"), Meaning: updates},
+		{Hosts: hosts("path.example"), Paths: patterns(tb, "/a/b/**"), Meaning: mail},
 		// Many levels of which none ends the search, and a zone of very many labels.
 		{Zones: hosts("v.w.x.y.z", "w.x.y.z", "x.y.z", "y.z"), Ports: []PortRange{{80, 80}}, Meaning: updates},
 		{Zones: hosts("z"), Meaning: corporate},
 		{Zones: hosts(strings.Repeat("a.", 70) + "z"), Meaning: mail},
-		{Paths: patterns(t, "/index/u[0-9][0-9][0-9][0-9]g.xml"), Meaning: fingerprint},
+		{Paths: patterns(tb, "/index/u[0-9][0-9][0-9][0-9]g.xml"), Meaning: fingerprint},
 	}
 }
 
