@@ -16,7 +16,8 @@ func TestCurlPlain(t *testing.T) {
 	t.Parallel()
 	o := webOrigin(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
-			_, _ = io.Copy(w, r.Body)
+			all, _ := io.ReadAll(r.Body) // the whole first: net/http does not do both at once
+			_, _ = w.Write(all)
 			return
 		}
 		greet(w, r)

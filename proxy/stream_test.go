@@ -299,7 +299,8 @@ func TestExpectContinue(t *testing.T) {
 			http.Error(w, "no", http.StatusExpectationFailed)
 			return
 		}
-		_, _ = io.Copy(w, r.Body)
+		all, _ := io.ReadAll(r.Body)
+		_, _ = w.Write(all)
 	})
 	r := newRig(t, rigSetup{hosts: map[string]string{"free.example": o.addr}})
 	w := r.wire().send("POST http://free.example/ HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
