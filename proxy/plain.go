@@ -21,10 +21,16 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, client netip.Ad
 		s.fault(w, r, badRequest("bad-target", err.Error()))
 		return
 	}
+	path, ok := policy.CleanPath(r.URL.EscapedPath())
+	if !ok {
+		// An origin may make of it what the policy blocks: it is not for the policy to guess.
+		s.fault(w, r, badRequest("bad-path", "the path cannot be read in one way only: it holds an encoded control character"))
+		return
+	}
 	f := &flow{kind: "plain", started: time.Now(), client: client, url: r.URL.String(), facts: policy.Facts{
 		Client: client.Addr(), Stage: policy.StageRequest, Method: r.Method, Scheme: "http", Authority: name, Port: port, Inner: name,
+		Path: path,
 	}}
-	f.facts.Path, _ = policy.CleanPath(r.URL.EscapedPath())
 	s.judge(f)
 	if !s.portAllowed(f) {
 		s.wrongPort(w, r, f)

@@ -54,7 +54,11 @@ func TestTargetsThatAreNoPlainRequests(t *testing.T) {
 		"http:free.example":     http.StatusBadRequest,
 		"free.example/path":     http.StatusBadRequest,
 		"/path":                 http.StatusNotFound,
-		"//free.example/":       http.StatusNotFound,
+		// What a path rule could not be held against is not asked about.
+		"http://free.example/v6/%0d/../index": http.StatusBadRequest,
+		"http://free.example/v6/%00":          http.StatusBadRequest,
+		"http://free.example/v6/%7f":          http.StatusBadRequest,
+		"//free.example/":                     http.StatusNotFound,
 	} {
 		r.send(target, "free.example").want(t, status)
 	}
