@@ -40,6 +40,7 @@ func newServe() *cobra.Command {
 		if err != nil {
 			return failed(err, "")
 		}
+		defer zap.RedirectStdLog(log.Named("go"))() // net/http tells some faults of origins there
 		return serve(cmd.Context(), cfg, log, records, readyFile)
 	}
 	return cmd
