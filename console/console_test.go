@@ -110,6 +110,7 @@ var knownHosts = []string{
 }
 
 var unknownHosts = []string{
+	"192.0.2.9:@", "localhost:x",
 	"", "evil.example", "evil.example:9128", "localhost.evil.example", "localhost.", "127.0.0.1.evil.example", "192.0.2.10", "0.0.0.0:9128",
 	"[::]:9128", "127.1", "0x7f.1", "2130706433", "[::1%lo]:9128", "[::1", "::1]", "[localhost", "localhost:80:80", "gw.example.net.evil.example",
 	"a@localhost", "localhost/", ":9128", "[]", "10.0.0.1",

@@ -36,7 +36,10 @@ func newHosts(listen string, more []string) hosts {
 
 // known reports whether a Host header, with or without a port, names the admin listener.
 func (h hosts) known(header string) bool {
-	host, _, err := net.SplitHostPort(header)
+	host, port, err := net.SplitHostPort(header)
+	if err == nil && strings.Trim(port, "0123456789") != "" {
+		return false // "192.0.2.9:@evil.example" is another host to who reads it as an address on the web
+	}
 	if err != nil {
 		host = header
 		if bare, found := strings.CutPrefix(host, "["); found {
