@@ -2,6 +2,8 @@ package policy
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/gracegate/gracegate/policy/host"
 	"github.com/gracegate/gracegate/policy/match"
@@ -61,5 +63,17 @@ const (
 )
 
 // CleanPath is the one canonical form of a request path, as match.CleanPath makes it: decoded once, dot segments and double
-// slashes resolved, without query. It is false for a path that cannot be decoded; that counts as unseen.
-func CleanPath(raw string) (string, bool) { return match.CleanPath(raw) }
+// slashes resolved, without query. It is false for a path that cannot be decoded, and for one that two readers could take for
+// different ones: with "..", it matters whether an encoded slash is one, and whether an empty segment is one (RFC 3986, section
+// 5.2.4, says it is; many servers merge slashes first).
+func CleanPath(raw string) (string, bool) {
+	path, _, _ := strings.Cut(raw, "?")
+	if path, _, _ = strings.Cut(path, "#"); strings.Contains(path, "..") || strings.Contains(path, "%2") {
+		path = strings.NewReplacer("%2e", ".", "%2E", ".", "%2f", "/\x00", "%2F", "/\x00").Replace(path)
+		climbs := slices.ContainsFunc(strings.Split(path, "/"), func(s string) bool { return strings.TrimPrefix(s, "\x00") == ".." })
+		if climbs && (strings.Contains(path, "/\x00") || strings.Contains(path, "//")) {
+			return "", false
+		}
+	}
+	return match.CleanPath(raw)
+}
