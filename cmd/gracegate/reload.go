@@ -58,5 +58,5 @@ func (g *gateway) reload(why string) {
 		return
 	}
 	g.log.Info("policy reloaded", zap.String("because", why), zap.String("revision", g.policy().Revision()),
-		zap.Bool("changed", before != g.policy().Revision()), zap.Stringer("took", time.Since(start)))
+		zap.Bool("changed", before != g.policy().Revision()), zap.Duration("took", time.Since(start)))
 }

@@ -93,7 +93,7 @@ func serve(ctx context.Context, cfg *config.Config, log, records *zap.Logger, re
 	}
 	<-ctx.Done()
 	release()
-	log.Info("draining", zap.Stringer("at_most", cfg.Limits.Drain))
+	log.Info("draining", zap.Duration("at_most", cfg.Limits.Drain))
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Limits.Drain)
 	defer cancel()
 	cut := g.close(drain)

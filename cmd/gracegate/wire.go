@@ -101,9 +101,14 @@ func (g *gateway) listen(ctx context.Context) error {
 
 func (g *gateway) newServer(pac http.Handler) *proxy.Server {
 	cfg := g.cfg
-	local := http.NewServeMux()
-	local.Handle("GET /proxy.pac", pac)
-	local.Handle("/", http.HandlerFunc(proxy.NotAProxyRequest))
+	// By the very path: a mux would redirect what only looks like it.
+	local := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/proxy.pac" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			pac.ServeHTTP(w, r)
+			return
+		}
+		proxy.NotAProxyRequest(w, r)
+	})
 	return proxy.New(proxy.Config{
 		Policies: g.policies, Clock: g.clock.Now, Recorder: g.recorder, Observer: g.metrics,
 		Dialer: g.newDialer(), Clients: g.clients, Ports: openedPorts(cfg), Local: local, Log: g.log.Named("proxy"),
