@@ -59,6 +59,8 @@ func (s *Server) dialled(w http.ResponseWriter, r *http.Request, f *flow) {
 	if err != nil {
 		_ = up.Close()
 		f.end("client")
+		s.count(f)
+		s.record(f, audit.End)
 		s.close(f)
 		s.cfg.Log.Debug("connection lost before its tunnel began", zap.Error(err))
 		return

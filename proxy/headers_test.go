@@ -37,6 +37,8 @@ func TestRequestFieldsOfThisHopEndHere(t *testing.T) {
 		"Proxy-Connection: keep-alive\r\n"+
 		"Proxy-Authorization: Basic c2VjcmV0\r\n"+
 		"Proxy-Authenticate: Basic\r\n"+
+		"Proxy: http://evil.example\r\n"+
+		"Proxy-Foo: 1\r\n"+
 		"TE: trailers\r\n"+
 		"Upgrade: h2c\r\n"+
 		"HTTP2-Settings: AAMAAABkAAQAAP__\r\n"+
@@ -76,6 +78,9 @@ func TestResponseFieldsOfThisHopEndHere(t *testing.T) {
 		"Keep-Alive: timeout=5\r\n"+
 		"Proxy-Connection: close\r\n"+
 		"Proxy-Authenticate: Basic\r\n"+
+		"Proxy-Foo: 1\r\n"+
+		"Proxy-Status: gracegate; error=http_request_denied\r\n"+
+		"Proxy-Status: inner; next-hop=a\r\n"+
 		"Upgrade: h2c\r\n"+
 		"Alt-Svc: h3=\":443\"\r\n"+
 		"Via: 1.1 cdn\r\n"+
@@ -97,12 +102,22 @@ func TestResponseFieldsOfThisHopEndHere(t *testing.T) {
 		}
 		want := []string{
 			"Via: 1.1 cdn", "Via: 1.1 gracegate", `Etag: "e"`, "Set-Cookie: a=1", "Set-Cookie: b=2", "Date: Mon, 01 Jul 2024 00:00:00 GMT", "Content-Length: 2",
+			"Proxy-Status: inner; next-hop=a",
 		}
 		slices.Sort(got)
 		slices.Sort(want)
 		if !slices.Equal(got, want) {
 			t.Errorf("the client got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
+	}
+}
+
+func TestAStatusThatIsNoneIsABadGateway(t *testing.T) {
+	t.Parallel()
+	for _, status := range []string{"099 Odd", "000 Nothing", "999 Much"} {
+		o := scriptedOrigin(t, "HTTP/1.1 "+status+"\r\nContent-Length: 0\r\n\r\n")
+		r := newRig(t, rigSetup{hosts: map[string]string{"free.example": o.addr}})
+		r.send("http://free.example/", "free.example").want(t, http.StatusBadGateway)
 	}
 }
 

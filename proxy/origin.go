@@ -3,10 +3,12 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,6 +94,10 @@ func (t *originTripper) roundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := t.transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) { f.origin, f.upstream = info.Conn, remoteOf(info.Conn) },
 	})))
+	if err == nil && (resp.StatusCode < 100 || resp.StatusCode > 599) {
+		_ = resp.Body.Close()
+		err = fmt.Errorf("the origin answered with the status %d, which is none", resp.StatusCode)
+	}
 	if err == nil {
 		err = checkUpgrade(resp, f.kind == "websocket")
 	}
@@ -128,6 +134,11 @@ func checkUpgrade(resp *http.Response, asked bool) error {
 func stripResponse(resp *http.Response) {
 	stripHopByHop(resp.Header)
 	resp.Header.Del("Alt-Svc")
+	// Other proxies may speak in this field (RFC 9209), but not in our name.
+	resp.Header["Proxy-Status"] = slices.DeleteFunc(resp.Header["Proxy-Status"], func(v string) bool { return strings.Contains(v, "gracegate") })
+	if len(resp.Header["Proxy-Status"]) == 0 {
+		delete(resp.Header, "Proxy-Status")
+	}
 	stripTrailers(resp)
 }
 

@@ -24,7 +24,7 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, client netip.Ad
 	path, ok := policy.CleanPath(r.URL.EscapedPath())
 	if !ok {
 		// An origin may make of it what the policy blocks: it is not for the policy to guess.
-		s.fault(w, r, badRequest("bad-path", "the path cannot be read in one way only: it holds an encoded control character"))
+		s.fault(w, r, badRequest("bad-path", "the path cannot be read in one way only: it holds an encoded control character, or .. beside an empty segment or an encoded slash"))
 		return
 	}
 	f := &flow{kind: "plain", started: time.Now(), client: client, url: r.URL.String(), facts: policy.Facts{
@@ -160,8 +160,8 @@ func (e *uploadError) Unwrap() error { return e.err }
 
 // hopByHop are the fields that go no further than the next hop, beside those that Connection names.
 var hopByHop = []string{
-	"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Authentication-Info",
-	"Te", "Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings",
+	"Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings",
+	"Proxy", // no field of HTTP, but origins that run CGI take it for their own proxy
 }
 
 // stripHopByHop removes what concerns this hop alone. What Connection names is removed too, except the fields on which
@@ -178,5 +178,10 @@ func stripHopByHop(h http.Header) {
 	}
 	for _, field := range hopByHop {
 		delete(h, field)
+	}
+	for field := range h {
+		if strings.HasPrefix(field, "Proxy-") && field != "Proxy-Status" {
+			delete(h, field)
+		}
 	}
 }

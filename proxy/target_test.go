@@ -24,14 +24,14 @@ func TestTheTargetWinsOverHost(t *testing.T) {
 	o := webOrigin(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Host+" "+r.RequestURI) })
 	r := newRig(t, rigSetup{hosts: map[string]string{"free.example": o.addr}})
 	for target, want := range map[string]string{
-		"http://free.example/a?b=c":       "free.example /a?b=c",
-		"HTTP://FREE.example./%7Ea//b/..": "free.example /%7Ea//b/..",
-		"http://free.example:080080/":     "",
-		"http://free.example:80/":         "free.example /",
-		"http://free.example:443/x":       "free.example:443 /x",
-		"http://free.example?q":           "free.example /?q",
-		"http://free.example":             "free.example /",
-		"http://free.example//evil/":      "free.example //evil/",
+		"http://free.example/a?b=c":      "free.example /a?b=c",
+		"HTTP://FREE.example./%7Ea/b/..": "free.example /%7Ea/b/..",
+		"http://free.example:080080/":    "",
+		"http://free.example:80/":        "free.example /",
+		"http://free.example:443/x":      "free.example:443 /x",
+		"http://free.example?q":          "free.example /?q",
+		"http://free.example":            "free.example /",
+		"http://free.example//evil/":     "free.example //evil/",
 	} {
 		a := r.send(target, "cloud.acme.example")
 		if want == "" {
@@ -58,6 +58,8 @@ func TestTargetsThatAreNoPlainRequests(t *testing.T) {
 		"http://free.example/v6/%0d/../index": http.StatusBadRequest,
 		"http://free.example/v6/%00":          http.StatusBadRequest,
 		"http://free.example/v6/%7f":          http.StatusBadRequest,
+		"http://free.example/v6//../index":    http.StatusBadRequest,
+		"http://free.example/v6/%2f../index":  http.StatusBadRequest,
 		"//free.example/":                     http.StatusNotFound,
 	} {
 		r.send(target, "free.example").want(t, status)

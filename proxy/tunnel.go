@@ -32,9 +32,16 @@ type tunnel struct {
 // run is the life of the tunnel, in a goroutine of its own. It owns both connections.
 func (t *tunnel) run() {
 	s, f := t.server, t.flow
+	counted, ended := false, false
 	defer t.survive()
 	defer func() {
 		t.close()
+		if !counted { // nothing was said, or nobody was there any more to hear it
+			s.count(f)
+		}
+		if !ended {
+			s.record(f, audit.End)
+		}
 		s.close(f)
 	}()
 	if _, err := io.WriteString(t.down, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
@@ -51,15 +58,15 @@ func (t *tunnel) run() {
 	held, ok := t.identify()
 	if !ok {
 		t.cut()
-		s.count(f)
-		s.record(f, audit.End)
 		return
 	}
 	s.judge(f)
 	s.count(f)
+	counted = true
 	if f.ruling.Verdict == policy.Block {
 		f.end("refused")
 		s.record(f, audit.Refused)
+		ended = true
 		t.refuse()
 		return
 	}
@@ -67,7 +74,6 @@ func (t *tunnel) run() {
 	t.upward(held)
 	origin.Wait()
 	f.end("complete")
-	s.record(f, audit.End)
 }
 
 // identify holds the client's first bytes until they tell what the client wants. It is false if there is nothing to judge:
