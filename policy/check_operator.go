@@ -27,15 +27,18 @@ type operatorCheck struct {
 	own      []string // the operator's vendors
 }
 
+// once reports an id that stands among those before it, and adds it to them.
+func (ck *operatorCheck) once(ids *[]string, kind, id string, at Pos) {
+	if id != "" && slices.Contains(*ids, id) {
+		ck.problems.Add(at, "", "%s %q stands twice", kind, id)
+	}
+	*ids = append(*ids, id)
+}
+
 func (ck *operatorCheck) vendors() {
 	for i := range ck.op.Vendors {
 		v := &ck.op.Vendors[i]
-		switch {
-		case slices.Contains(ck.own, v.ID):
-			ck.problems.Add(v.Pos, "", "vendor %q stands twice", v.ID)
-		default:
-			ck.own = append(ck.own, v.ID)
-		}
+		ck.once(&ck.own, "vendor", v.ID, v.Pos)
 		checkEndpoints(v, ck.problems)
 	}
 }
@@ -44,10 +47,7 @@ func (ck *operatorCheck) sites() {
 	networks := map[netip.Prefix]string{}
 	for i := range ck.op.Sites {
 		s := &ck.op.Sites[i]
-		if s.Name != "" && slices.Contains(ck.siteIDs, s.Name) {
-			ck.problems.Add(s.Pos, "", "site %q stands twice", s.Name)
-		}
-		ck.siteIDs = append(ck.siteIDs, s.Name)
+		ck.once(&ck.siteIDs, "site", s.Name, s.Pos)
 		for _, n := range s.Networks {
 			if other, ok := networks[n]; ok && n.IsValid() {
 				ck.problems.Add(s.Pos, "", "network %s is in site %q, and again in site %q", n, other, s.Name)
@@ -72,10 +72,7 @@ func (ck *operatorCheck) persons() {
 	var names []string
 	for i := range ck.op.Persons {
 		p := &ck.op.Persons[i]
-		if p.Name != "" && slices.Contains(names, p.Name) {
-			ck.problems.Add(p.Pos, "", "person %q stands twice", p.Name)
-		}
-		names = append(names, p.Name)
+		ck.once(&names, "person", p.Name, p.Pos)
 		if p.Clients.Empty() {
 			ck.problems.Add(p.Pos, "add users or clients", "person %q picks nobody", p.Name)
 		}
@@ -104,16 +101,15 @@ func (ck *operatorCheck) sitesNamed(ids []string, at Pos) {
 }
 
 func (ck *operatorCheck) restrictions() {
-	var listed []string
+	var listed, known []string
+	for i := range ck.catalog.Restrictions {
+		known = append(known, ck.catalog.Restrictions[i].ID)
+	}
 	for _, l := range ck.op.Restrictions {
 		if l.ID != "" && slices.Contains(listed, l.ID) {
 			ck.problems.Add(l.Pos, "", "restriction %q is listed twice", l.ID)
 		}
 		listed = append(listed, l.ID)
-		var known []string
-		for i := range ck.catalog.Restrictions {
-			known = append(known, ck.catalog.Restrictions[i].ID)
-		}
 		if l.ID != "" && !slices.Contains(known, l.ID) {
 			ck.problems.Add(l.Pos, oneOf(known), "unknown restriction %q", l.ID)
 		}
@@ -124,10 +120,7 @@ func (ck *operatorCheck) rules() {
 	var ids []string
 	for i := range ck.op.Rules {
 		r := &ck.op.Rules[i]
-		if r.ID != "" && slices.Contains(ids, r.ID) {
-			ck.problems.Add(r.Pos, "", "rule %q stands twice", r.ID)
-		}
-		ids = append(ids, r.ID)
+		ck.once(&ids, "rule", r.ID, r.Pos)
 		ck.target(&r.Target, "rule", r.ID, r.Pos)
 		ck.sitesNamed(r.Sites, r.Pos)
 		checkPhases(r.Phases, ck.problems)
@@ -138,10 +131,7 @@ func (ck *operatorCheck) waivers() {
 	var ids []string
 	for i := range ck.op.Waivers {
 		w := &ck.op.Waivers[i]
-		if w.ID != "" && slices.Contains(ids, w.ID) {
-			ck.problems.Add(w.Pos, "", "waiver %q stands twice", w.ID)
-		}
-		ids = append(ids, w.ID)
+		ck.once(&ids, "waiver", w.ID, w.Pos)
 		ck.target(&w.Target, "waiver", w.ID, w.Pos)
 		ck.sitesNamed(w.Sites, w.Pos)
 		if w.From != nil && !w.Until.At.IsZero() && !w.From.At.Before(w.Until.At) {

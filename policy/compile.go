@@ -37,7 +37,7 @@ type Policy struct {
 
 // vendor is a vendor with the instruments that name it.
 type vendor struct {
-	id, name    string
+	id          string
 	instruments []int
 }
 
@@ -121,13 +121,13 @@ func (p *Policy) addVendors() {
 	for i := range p.catalog.Vendors {
 		v := &p.catalog.Vendors[i]
 		number[v.ID] = i
-		p.vendors = append(p.vendors, vendor{id: v.ID, name: v.Name})
+		p.vendors = append(p.vendors, vendor{id: v.ID})
 	}
 	for i := range p.op.Vendors {
 		v := &p.op.Vendors[i]
 		if _, ok := number[v.ID]; !ok {
 			number[v.ID] = len(p.vendors)
-			p.vendors = append(p.vendors, vendor{id: v.ID, name: v.Name})
+			p.vendors = append(p.vendors, vendor{id: v.ID})
 		}
 	}
 	p.endpoints = p.catalog.endpoints.clone()

@@ -23,7 +23,6 @@ type Reason struct {
 	Kind        string // endpoint, phase, floor, exemption, stay, licence, not-bound, rule, waiver, never-block, unseen, default, clock, record
 	ID          string // of the stay, licence, rule, waiver, or setting
 	Restriction string
-	Title       string // of the restriction, or the operator's reason
 	Vendor      string
 	Channel     string
 	Effect      string // the state that this reason alone brings about
@@ -147,7 +146,7 @@ func (tr *trace) notBound(in *instrument, text *view, u *unit) {
 	if tr == nil {
 		return
 	}
-	r := Reason{Kind: "not-bound", Restriction: in.ID, Title: in.Title, Effect: OutOfScope.String(), Pos: in.Pos, state: OutOfScope}
+	r := Reason{Kind: "not-bound", Restriction: in.ID, Effect: OutOfScope.String(), Pos: in.Pos, state: OutOfScope}
 	if text.revision != nil {
 		r.Source, r.Pos = &text.revision.Source, text.revision.Pos
 	}
@@ -161,7 +160,7 @@ func (tr *trace) restriction(in *instrument, text *view, u *unit, g *ruling, f f
 	}
 	rev := text.revision
 	r := Reason{
-		Kind: "phase", Restriction: in.ID, Title: in.Title, Effect: f.state.String(), Mode: in.mode.String(),
+		Kind: "phase", Restriction: in.ID, Effect: f.state.String(), Mode: in.mode.String(),
 		Pos: rev.Pos, Source: &rev.Source, by: f.by, state: f.state,
 	}
 	switch {
@@ -214,7 +213,7 @@ func (tr *trace) rule(i int, phase *Phase, u *unit) {
 	}
 	rule := &tr.p.op.Rules[i]
 	r := Reason{
-		Kind: "rule", ID: rule.ID, Title: rule.Reason, Effect: "none", Pos: rule.Pos, by: cause{causeRule, int32(i)},
+		Kind: "rule", ID: rule.ID, Effect: "none", Pos: rule.Pos, by: cause{causeRule, int32(i)},
 		Source: &Source{Title: rule.Reason, Grade: GradeOperator},
 	}
 	if phase != nil {
@@ -229,7 +228,7 @@ func (tr *trace) waiver(i int, u *unit) {
 	}
 	w := &tr.p.op.Waivers[i]
 	tr.add(tr.unit(u, Reason{
-		Kind: "waiver", ID: w.ID, Title: w.Reason, Effect: Waived.String(), From: w.From, Until: &w.Until, Pos: w.Pos,
+		Kind: "waiver", ID: w.ID, Effect: Waived.String(), From: w.From, Until: &w.Until, Pos: w.Pos,
 		by: cause{causeWaiver, int32(i)}, state: Waived,
 		Source: &Source{Title: w.Reason + ", owned by " + w.Owner, Grade: GradeOperator},
 	}))
