@@ -31,24 +31,33 @@ const (
 // step returns how many bytes of b belong to the body and are as they should be, and whether the last chunk's line has
 // ended with them. On a fault, those before the first wrong byte are counted.
 func (c *chunks) step(b []byte) (n int, done bool, fault *Fault) {
+	for n < len(b) && !done && fault == nil {
+		var k int
+		k, _, done, fault = c.next(b[n:])
+		n += k
+	}
+	return n, done, fault
+}
+
+// next is step up to the end of the first data in b, of which it returns as much as is there.
+func (c *chunks) next(b []byte) (n int, data []byte, done bool, fault *Fault) {
 	for n < len(b) {
 		if c.state == inData {
-			k := min(c.left, uint64(len(b)-n))
-			n += int(k) //nolint:gosec // not more than len(b)
-			if c.left -= k; c.left == 0 {
+			k := int(min(c.left, uint64(len(b)-n))) //nolint:gosec // not more than len(b)
+			if c.left -= uint64(k); c.left == 0 {   //nolint:gosec // not negative
 				c.state = atDataCR
 			}
-			continue
+			return n + k, b[n : n+k], false, nil
 		}
 		if fault := c.octet(b[n]); fault != nil {
-			return n, false, fault
+			return n, nil, false, fault
 		}
 		n++
 		if c.state == inData && c.left == 0 {
-			return n, true, nil
+			return n, nil, true, nil
 		}
 	}
-	return n, false, nil
+	return n, nil, false, nil
 }
 
 // octet takes one byte that is not data.

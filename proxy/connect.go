@@ -47,14 +47,21 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, client netip.Ad
 func (s *Server) dialled(w http.ResponseWriter, r *http.Request, f *flow) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
+	if lw, ok := w.(*laneWriter); ok {
+		defer lw.lane.whileClientStays(cancel)()
+	}
 	s.open(f, cancel)
 	up, err := s.cfg.Dialer.Dial(ctx, f.facts.Authority, f.facts.Port)
 	if err != nil {
-		s.unreachable(w, r, f, err)
+		if f.endedBy() == "cut" {
+			s.refuse(w, r, f)
+		} else {
+			s.unreachable(w, r, f, err)
+		}
 		s.close(f)
 		return
 	}
-	f.upstream = remoteOf(up)
+	f.reached(remoteOf(up))
 	down, early, err := detach(w)
 	if err != nil {
 		_ = up.Close()
@@ -66,7 +73,7 @@ func (s *Server) dialled(w http.ResponseWriter, r *http.Request, f *flow) {
 		return
 	}
 	t := &tunnel{relay: newRelay(f, s.cfg.Idle, down, up), server: s, early: early}
-	s.flows.setCut(f, t.cut)
+	f.setCut(t.cut)
 	go t.run()
 }
 
@@ -124,8 +131,11 @@ func (s *Server) portAllowed(f *flow) bool {
 	return f.ruling.policy.PortAllowed(f.facts.Port) || s.cfg.Ports(f.facts.Port)
 }
 
-// detach takes the client's connection from net/http, with every byte that was read and not yet used.
+// detach takes the client's connection from the fast lane or from net/http, with every byte that was read and not yet used.
 func detach(w http.ResponseWriter) (*net.TCPConn, []byte, error) {
+	if lw, ok := w.(*laneWriter); ok {
+		return lw.detach()
+	}
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return nil, nil, err

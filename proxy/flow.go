@@ -19,29 +19,81 @@ type flow struct {
 	kind    string // plain, websocket or tunnel
 	started time.Time
 	client  netip.AddrPort
-	facts   policy.Facts
 	url     string
-	ruling  ruling
 
-	guard    string // which guard refused, if one did
-	origin   net.Conn
+	guard   string // which guard refused, if one did
+	origin  net.Conn
+	status  int
+	cancel  context.CancelFunc    // ends what is asked of the origin
+	fault   atomic.Pointer[Fault] // of the body of the request
+	broken  bool                  // an answer did not go through whole; known to the goroutine that handles the request
+	in, out atomic.Int64          // bytes from and to the client
+
+	place place // among the open flows
+
+	// What follows is read and changed under mu while the flow is open: flows judge it again.
+	mu       sync.Mutex
+	facts    policy.Facts
+	ruling   ruling
 	upstream netip.AddrPort
-	status   int
-	cancel   context.CancelFunc    // ends what is asked of the origin
-	fault    atomic.Pointer[Fault] // of the body of the request
-	broken   bool                  // an answer did not go through whole; known to the goroutine that handles the request
-	in, out  atomic.Int64          // bytes from and to the client
-
-	mu    sync.Mutex
-	ended string // why it ended: the first reason given
+	ended    string // why it ended: the first reason given
+	cut      func() // ends both sides at once; nil before it can be cut
+	counted  bool
+	over     bool // it was cut, or has ended by itself: its connections may carry another flow
 }
 
 // end notes why a flow ended, unless something else ended it before.
 func (f *flow) end(reason string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.endLocked(reason)
+}
+
+func (f *flow) endLocked(reason string) {
 	if f.ended == "" {
 		f.ended = reason
+	}
+}
+
+// see notes what was learned of a flow.
+func (f *flow) see(learn func(*policy.Facts)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	learn(&f.facts)
+}
+
+// reached notes the address that was really dialled.
+func (f *flow) reached(upstream netip.AddrPort) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.upstream = upstream
+}
+
+// cutFor ends a flow at once, unless it is over. It may be called from anywhere, and more than once.
+func (f *flow) cutFor(reason string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cutLocked(reason)
+}
+
+func (f *flow) cutLocked(reason string) {
+	if f.over {
+		return
+	}
+	f.over = true
+	f.endLocked(reason)
+	if f.cut != nil {
+		f.cut()
+	}
+}
+
+// setCut says how the flow is cut from now on, and cuts it if that was to happen already.
+func (f *flow) setCut(cut func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cut = cut
+	if f.over {
+		cut()
 	}
 }
 
@@ -65,31 +117,101 @@ func (f *flow) last() audit.Event {
 	return audit.End
 }
 
-// judge asks the gate about the flow as far as it is seen.
-func (s *Server) judge(f *flow) { f.ruling = s.gate.decide(&f.facts) }
+// sunset is the Sunset field (RFC 8594) of a flow in its grace period: the next block. It is empty for all others.
+func (f *flow) sunset() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	d := &f.ruling.Decision
+	if d.State != policy.Grace && d.State != policy.Warn {
+		return ""
+	}
+	at, ok := d.NextBlock()
+	if !ok {
+		return ""
+	}
+	return at.UTC().Format(http.TimeFormat)
+}
 
-// open registers a flow, to be waited for, and to be cut.
+// judge asks the gate about the flow as far as it is seen.
+func (s *Server) judge(f *flow) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ruling = s.gate.decide(&f.facts)
+}
+
+// judgeAgain asks the gate about an open flow once more, and cuts it if it may not go on: it is blocked now, or the policy
+// wants to see more of it than was seen. It tells when to ask again.
+func (s *Server) judgeAgain(f *flow) (next int64, goesOn bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	was := &f.ruling.Decision
+	if f.over || was.Verdict == policy.Block { // a refusal is under way
+		return never, !f.over
+	}
+	now := s.gate.decide(&f.facts)
+	more := now.Need > was.Need && now.Need > foreseen(f.facts.Stage)
+	f.ruling = now
+	if now.Verdict == policy.Block || more {
+		f.cutLocked("cut")
+		return never, false
+	}
+	return now.next(), true
+}
+
+// foreseen is the most that the policy will have seen of a flow without interception: a tunnel will yet say hello.
+func foreseen(at policy.Stage) policy.Need {
+	if at == policy.StageRequest {
+		return policy.NeedRequest
+	}
+	return policy.NeedHello
+}
+
+// open registers a flow, to be waited for, judged again, and cut.
 func (s *Server) open(f *flow, cut func()) {
-	s.flows.add(f, cut)
+	f.cut = cut
+	s.flows.add(f)
 	s.cfg.Observer.FlowOpened(f.kind)
 }
 
 // close is the end of a flow, after its last record: Shutdown waits for no more than this.
 func (s *Server) close(f *flow) {
+	f.mu.Lock()
+	f.over = true
+	f.mu.Unlock()
+	s.count(f)
 	s.cfg.Observer.FlowClosed(f.kind, f.endedBy())
 	s.flows.remove(f)
 }
 
-// count tells the observer of the flow's last decision.
+// count tells the observer of the flow's last decision, once.
 func (s *Server) count(f *flow) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.counted {
+		return
+	}
+	f.counted = true
 	s.cfg.Observer.Decided(&f.ruling.Decision, f.ruling.Cause(), f.ruling.took)
 }
 
 // record writes a flow down, if it is governed, refused (by the policy or by a guard), or everything is to be recorded.
 func (s *Server) record(f *flow, event audit.Event) {
+	if f.endedBy() == "cut" { // cut first, record after
+		s.flows.cutting.RLock()
+		defer s.flows.cutting.RUnlock()
+	}
+	if r := f.asRecord(event, s.cfg.Ungoverned); r != nil {
+		s.cfg.Recorder.Record(r)
+	}
+}
+
+// asRecord is what is written of the flow at an event; nil if nothing is.
+func (f *flow) asRecord(event audit.Event, ungoverned bool) *audit.Record {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	d := &f.ruling.Decision
-	if !d.Governed && d.Verdict == policy.Allow && f.guard == "" && !s.cfg.Ungoverned {
-		return
+	if !d.Governed && d.Verdict == policy.Allow && f.guard == "" && !ungoverned {
+		return nil
 	}
 	now := time.Now()
 	r := &audit.Record{
@@ -99,13 +221,13 @@ func (s *Server) record(f *flow, event audit.Event) {
 		SNI: f.facts.SNI, Hello: f.facts.Hello, ECH: f.facts.ECH, ALPN: f.facts.ALPN,
 		Verdict: d.Verdict, State: d.State, Need: d.Need, Would: d.Would, Cause: d.Cause(), Revision: d.Revision(),
 		Guard: f.guard, Upstream: f.upstream, Status: f.status, BytesIn: f.in.Load(), BytesOut: f.out.Load(),
-		Duration: now.Sub(f.started), Ended: f.endedBy(),
+		Duration: now.Sub(f.started), Ended: f.ended,
 	}
 	r.Site, r.Persons = f.ruling.policy.Who(&f.facts)
 	r.Vendor, r.Channels = d.Endpoint()
 	r.NextChange, _ = d.NextChange()
 	r.NextBlock, _ = d.NextBlock()
-	s.cfg.Recorder.Record(r)
+	return r
 }
 
 // clientOf is the client's address as the policy takes it, and as the connection has it: a link-local one with its zone.

@@ -2,80 +2,229 @@ package proxy
 
 import (
 	"context"
+	"math"
+	"runtime"
 	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gracegate/gracegate/policy"
 )
 
-// flows are those in progress, so that they can be waited for and cut: net/http forgets the connections of tunnels, and does
-// not reset those of the rest. The zero value is empty.
+// tickEvery is how often the policy clock is compared with the next instant at which something changes. Real time: a policy
+// clock may run at any rate.
+const tickEvery = 250 * time.Millisecond
+
+// never is the instant of what does not change any more.
+const never = math.MaxInt64
+
+// flows are those in progress, so that they can be waited for, judged again and cut: net/http forgets the connections of
+// tunnels, and does not reset those of the rest. Adding and removing one takes the same short time however many there are.
 type flows struct {
-	mu   sync.Mutex
-	open map[*flow]func() // how to cut it
-	over string           // why every flow that still comes is cut; empty while they may come
-	none chan struct{}    // closed when the last flow ends; nil while nobody waits for that
+	shards []*flowShard // about one a core: so many can be cut beside each other
+	turn   atomic.Uint32
+	open   atomic.Int64
+	over   atomic.Pointer[string] // why every flow that still comes is cut; nil while they may come
+	none   chan struct{}          // holds an item after the last flow has ended
+
+	// cutting is held while many are cut, and waited for by those that then write their records: cut first, record after.
+	cutting sync.RWMutex
 }
 
-func (fs *flows) add(f *flow, cut func()) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	if fs.open == nil {
-		fs.open = make(map[*flow]func())
+// flowShard is a part of the open flows, by the instant at which they must be judged again.
+type flowShard struct {
+	mu      sync.Mutex
+	buckets map[int64]*bucket // few: the instants of a policy
+	first   int64             // no bucket is earlier
+	swept   *policy.Policy    // whoever was judged by another policy is judged again with the next tick
+}
+
+// bucket holds the flows of one instant, in nanoseconds since 1970, or never.
+type bucket struct {
+	at   int64
+	head *flow
+}
+
+// place is where an open flow is held. It is guarded by the shard's lock.
+type place struct {
+	shard      *flowShard
+	bucket     *bucket // nil while the flow is being judged again
+	prev, next *flow
+	gone       bool
+}
+
+func newFlows() *flows {
+	fs := &flows{none: make(chan struct{}, 1)}
+	for range runtime.GOMAXPROCS(0) {
+		fs.shards = append(fs.shards, &flowShard{buckets: make(map[int64]*bucket), first: never})
 	}
-	fs.put(f, cut)
+	return fs
 }
 
-// setCut replaces how to cut an open flow.
-func (fs *flows) setCut(f *flow, cut func()) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	fs.put(f, cut)
-}
-
-// put notes how to cut a flow, or cuts it if all are. The lock is held.
-func (fs *flows) put(f *flow, cut func()) {
-	fs.open[f] = cut
-	if fs.over != "" {
-		f.end(fs.over)
-		cut()
+// add takes in a flow that has been judged.
+func (fs *flows) add(f *flow) {
+	fs.open.Add(1)
+	s := fs.shards[fs.turn.Add(1)%uint32(len(fs.shards))] //nolint:gosec // a number of cores
+	f.place.shard = s
+	s.mu.Lock()
+	at := f.ruling.next()
+	if f.ruling.policy != s.swept {
+		at = math.MinInt64 // the policy was changed between its judgement and now, or this is the first
+	}
+	s.put(f, at)
+	s.mu.Unlock()
+	if why := fs.over.Load(); why != nil {
+		f.cutFor(*why)
 	}
 }
 
+// remove forgets a flow, which must have been added.
 func (fs *flows) remove(f *flow) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	delete(fs.open, f)
-	if len(fs.open) == 0 && fs.none != nil {
-		close(fs.none)
-		fs.none = nil
+	s := f.place.shard
+	s.mu.Lock()
+	f.place.gone = true
+	s.take(f)
+	s.mu.Unlock()
+	if fs.open.Add(-1) == 0 {
+		select {
+		case fs.none <- struct{}{}:
+		default:
+		}
 	}
+}
+
+// move puts a flow that was judged in between where it belongs now.
+func (fs *flows) move(f *flow, at int64) {
+	s := f.place.shard
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.take(f)
+	if !f.place.gone {
+		s.put(f, at)
+	}
+}
+
+func (s *flowShard) put(f *flow, at int64) {
+	b := s.buckets[at]
+	if b == nil {
+		b = &bucket{at: at}
+		s.buckets[at] = b
+		s.first = min(s.first, at)
+	}
+	f.place.bucket, f.place.prev, f.place.next = b, nil, b.head
+	if b.head != nil {
+		b.head.place.prev = f
+	}
+	b.head = f
+}
+
+func (s *flowShard) take(f *flow) {
+	p := &f.place
+	if p.bucket == nil {
+		return
+	}
+	if p.prev != nil {
+		p.prev.place.next = p.next
+	} else {
+		p.bucket.head = p.next
+	}
+	if p.next != nil {
+		p.next.place.prev = p.prev
+	}
+	p.bucket, p.prev, p.next = nil, nil, nil
+}
+
+// due takes out the flows to be judged again: those whose instant has come, or all if the policy is another one.
+func (s *flowShard) due(now int64, in *policy.Policy) []*flow {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.first > now && s.swept == in {
+		return nil
+	}
+	var list []*flow
+	first := int64(never)
+	for at, b := range s.buckets {
+		if at > now && s.swept == in {
+			first = min(first, at)
+			continue
+		}
+		for b.head != nil {
+			list = append(list, b.head)
+			s.take(b.head)
+		}
+		delete(s.buckets, at)
+	}
+	s.first, s.swept = first, in
+	return list
+}
+
+// tick judges again whoever is due. Again tells when to ask the next time, or that the flow was cut.
+func (fs *flows) tick(now int64, in *policy.Policy, again func(*flow) (next int64, goesOn bool)) {
+	var closers sync.WaitGroup
+	cutting := false
+	for _, s := range fs.shards {
+		due := s.due(now, in)
+		if len(due) == 0 {
+			continue
+		}
+		if !cutting {
+			fs.cutting.Lock()
+			cutting = true
+		}
+		closers.Go(func() {
+			for _, f := range due {
+				if next, goesOn := again(f); goesOn {
+					fs.move(f, next)
+				}
+			}
+		})
+	}
+	closers.Wait()
+	if cutting {
+		fs.cutting.Unlock()
+	}
+}
+
+// each calls look with every open flow until that returns false. It holds up one shard at a time.
+func (fs *flows) each(look func(*flow) bool) {
+	for _, s := range fs.shards {
+		for _, f := range s.all() {
+			if !look(f) {
+				return
+			}
+		}
+	}
+}
+
+func (s *flowShard) all() []*flow {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []*flow
+	for _, b := range s.buckets {
+		for f := b.head; f != nil; f = f.place.next {
+			list = append(list, f)
+		}
+	}
+	return list
 }
 
 // cutAll ends every open flow for the reason given, and every one that is yet to come.
 func (fs *flows) cutAll(reason string) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	fs.over = reason
-	for f, cut := range fs.open {
-		f.end(reason)
-		cut()
-	}
+	fs.over.Store(&reason)
+	fs.each(func(f *flow) bool {
+		f.cutFor(reason)
+		return true
+	})
 }
 
 // drain waits until no flow is open, or ctx ends.
 func (fs *flows) drain(ctx context.Context) error {
-	fs.mu.Lock()
-	if len(fs.open) == 0 {
-		fs.mu.Unlock()
-		return nil
+	for fs.open.Load() > 0 {
+		select {
+		case <-fs.none:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	if fs.none == nil {
-		fs.none = make(chan struct{})
-	}
-	none := fs.none
-	fs.mu.Unlock()
-	select {
-	case <-none:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return nil
 }

@@ -56,6 +56,10 @@ type frontConn struct {
 	r, w int
 	free int
 
+	// before is how many of the free bytes stand before the request for a fault. They are read apart from it: net/http, which
+	// watches the client while it answers, must not find the end already.
+	before int
+
 	end     error       // what Read returns once nothing is held
 	faulted atomic.Bool // something was refused, and not all of it was read
 
@@ -70,6 +74,16 @@ func newFrontConn(c *net.TCPConn, limits frontLimits) *frontConn {
 
 func frontOf(c net.Conn, limits frontLimits) *frontConn {
 	return &frontConn{Conn: c, limits: limits, framing: framing{maxHead: limits.Head, maxFields: limits.HeaderCount}}
+}
+
+// replay holds what came from the client before. A head that has begun must be complete by headBy.
+func (c *frontConn) replay(held []byte, headBy time.Time) {
+	if len(held) == 0 {
+		return
+	}
+	c.deadlines.headBy = headBy
+	c.hold(held)
+	c.passHeld()
 }
 
 // Read returns bytes that were let through.
@@ -94,9 +108,14 @@ func (c *frontConn) Read(p []byte) (int, error) {
 			}
 		}
 	}
-	n := copy(p, c.buf[c.r:c.r+c.free])
+	n := c.free
+	if c.before > 0 {
+		n = c.before
+	}
+	n = copy(p, c.buf[c.r:c.r+n])
 	c.r += n
 	c.free -= n
+	c.before = max(c.before-n, 0)
 	if c.r == c.w {
 		c.giveBack()
 	}
@@ -126,13 +145,18 @@ func (c *frontConn) readHeld() error {
 		return err
 	}
 	c.w += n
+	c.passHeld()
+	return nil
+}
+
+// passHeld lets through what may pass of the bytes that are held.
+func (c *frontConn) passHeld() {
 	var fault *Fault
 	c.free, fault = c.pass(c.buf[c.r:c.w])
 	if fault != nil {
 		c.w = c.r + c.free
 		c.refuse(fault)
 	}
-	return nil
 }
 
 // pass returns how many bytes of b are let through. Once some are, whatever is awaited next has its full time.
@@ -153,6 +177,7 @@ func (c *frontConn) refuse(fault *Fault) {
 	}
 	c.end = io.EOF
 	request := fault.request()
+	c.before = c.free
 	c.hold(request)
 	c.free += len(request)
 }

@@ -21,6 +21,14 @@ type ruling struct {
 	took   time.Duration
 }
 
+// next is the instant, in nanoseconds since 1970, at which the decision may be another one; never if it stays.
+func (r *ruling) next() int64 {
+	if at, changes := r.NextChange(); changes {
+		return at.UnixNano()
+	}
+	return never
+}
+
 // decide asks the policy in force about the facts, now.
 func (g *gate) decide(f *policy.Facts) ruling {
 	f.Record = policy.RecordWorks // again: it may have failed when the flow was asked about before

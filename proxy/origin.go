@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gracegate/gracegate/policy"
 	"github.com/gracegate/gracegate/policy/host"
 )
 
@@ -92,7 +91,10 @@ func (t *originTripper) roundTrip(r *http.Request) (*http.Response, error) {
 	}
 	r.Close = false // that the client wants its connection closed says nothing about ours
 	resp, err := t.transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
-		GotConn: func(info httptrace.GotConnInfo) { f.origin, f.upstream = info.Conn, remoteOf(info.Conn) },
+		GotConn: func(info httptrace.GotConnInfo) {
+			f.origin = info.Conn
+			f.reached(remoteOf(info.Conn))
+		},
 	})))
 	if err == nil && (resp.StatusCode < 100 || resp.StatusCode > 599) {
 		_ = resp.Body.Close()
@@ -107,10 +109,8 @@ func (t *originTripper) roundTrip(r *http.Request) (*http.Response, error) {
 	f.status = resp.StatusCode
 	stripResponse(resp)
 	resp.Header.Add("Via", via(resp.Proto))
-	if d := &f.ruling.Decision; d.State == policy.Grace || d.State == policy.Warn {
-		if at, ok := d.NextBlock(); ok {
-			resp.Header.Set("Sunset", at.UTC().Format(http.TimeFormat)) // RFC 8594
-		}
+	if sunset := f.sunset(); sunset != "" {
+		resp.Header.Set("Sunset", sunset)
 	}
 	if resp.StatusCode != http.StatusSwitchingProtocols && resp.Body != http.NoBody {
 		resp.Body = &originBody{ReadCloser: resp.Body, resp: resp, flow: f, idle: t.idle}

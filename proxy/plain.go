@@ -27,10 +27,7 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, client netip.Ad
 		s.fault(w, r, badRequest("bad-path", "the path cannot be read in one way only: it holds an encoded control character, or .. beside an empty segment or an encoded slash"))
 		return
 	}
-	f := &flow{kind: "plain", started: time.Now(), client: client, url: r.URL.String(), facts: policy.Facts{
-		Client: client.Addr(), Stage: policy.StageRequest, Method: r.Method, Scheme: "http", Authority: name, Port: port, Inner: name,
-		Path: path,
-	}}
+	f := newPlainFlow(client, r.Method, name, port, path, r.URL.String())
 	s.judge(f)
 	if !s.portAllowed(f) {
 		s.wrongPort(w, r, f)
@@ -40,15 +37,18 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, client netip.Ad
 		s.refuse(w, r, f)
 		return
 	}
-	s.count(f)
 	// The target wins over Host: one value for the policy, the dial and the origin.
-	r.URL.Host = host.Join(name, port)
-	if port == 80 {
-		r.URL.Host = strings.TrimSuffix(r.URL.Host, ":80")
-	}
+	r.URL.Host = hostField(name, port)
 	r.Host = r.URL.Host
 	r.URL.User = nil
 	s.exchange(w, r, f)
+}
+
+// newPlainFlow is the flow of a plain request, of which everything is seen.
+func newPlainFlow(client netip.AddrPort, method string, name host.Name, port uint16, path, url string) *flow {
+	return &flow{kind: "plain", started: time.Now(), client: client, url: url, facts: policy.Facts{
+		Client: client.Addr(), Stage: policy.StageRequest, Method: method, Scheme: "http", Authority: name, Port: port, Inner: name, Path: path,
+	}}
 }
 
 // exchange sends an allowed request on and the response back.
@@ -61,6 +61,7 @@ func (s *Server) exchange(w http.ResponseWriter, r *http.Request, f *flow) {
 	}
 	s.open(f, func() {
 		hangUp(r)
+		_ = frontOfRequest(r).tcp.Close() // or a write that the client does not take would go on
 		cancel()
 	})
 	defer func() {

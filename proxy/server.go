@@ -6,6 +6,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -63,13 +64,19 @@ type Server struct {
 	http     *http.Server
 	road     *originTripper
 	plain    http.Handler
-	flows    flows
+	flows    *flows
+	origins  origins
+	front    *front
+	begin    sync.Once
+	unwatch  context.CancelFunc
+	beside   sync.WaitGroup // what start runs
 	refusals refusals
 }
 
 // New makes a server. It starts no goroutine before Serve.
 func New(cfg Config) *Server {
-	s := &Server{cfg: cfg}
+	s := &Server{cfg: cfg, flows: newFlows()}
+	s.front = newFront(s)
 	s.gate = gate{policies: cfg.Policies, clock: cfg.Clock, recorder: cfg.Recorder}
 	s.road = &originTripper{transport: newTransport(cfg.Dialer, cfg.Idle), idle: cfg.Idle, failed: s.noAnswer}
 	s.plain = newForwarder(s.road, cfg.Log)
@@ -105,26 +112,55 @@ func (s *Server) Serve(l net.Listener) error {
 	if !ok {
 		return errors.New("the proxy listens on TCP only")
 	}
-	limits := frontLimits{Head: s.cfg.Head, HeaderCount: s.cfg.Headers, HeadTimeout: s.cfg.Hello, Idle: s.cfg.Idle}
-	err := s.http.Serve(&frontListener{TCPListener: tcp, limits: limits})
-	if errors.Is(err, http.ErrServerClosed) {
+	s.begin.Do(s.start)
+	if !s.front.listen(tcp) {
+		_ = tcp.Close()
 		return nil
 	}
-	return err
+	for {
+		c, err := tcp.AcceptTCP()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return nil
+			}
+			return err
+		}
+		s.front.take(c)
+	}
+}
+
+// start runs what goes on beside the listeners.
+func (s *Server) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.unwatch = cancel
+	s.beside.Go(func() { s.watch(ctx) })
+	s.beside.Go(func() { _ = s.http.Serve(frontListener{s.front}) }) // until the front is closed
 }
 
 // Shutdown stops accepting, waits for exchanges and tunnels until ctx ends, and then cuts what is left, so that no client
-// takes a cut transfer for a whole one.
+// takes a cut transfer for a whole one. What the policy cuts is cut meanwhile, too.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.begin.Do(func() {}) // whoever has not begun does not begin any more
+	s.front.close()
 	err := s.http.Shutdown(ctx)
+	if waitErr := s.front.wait(ctx); err == nil {
+		err = waitErr
+	}
 	if waitErr := s.flows.drain(ctx); err == nil {
 		err = waitErr
 	}
 	if err != nil {
 		s.flows.cutAll("drain")
+		s.front.abort()
 		_ = s.http.Close()
+		_ = s.front.wait(context.WithoutCancel(ctx))
 		_ = s.flows.drain(context.WithoutCancel(ctx))
 	}
+	if s.unwatch != nil {
+		s.unwatch()
+	}
+	s.beside.Wait()
+	s.origins.close()
 	s.road.transport.CloseIdleConnections()
 	return err
 }
@@ -167,19 +203,3 @@ func (s *Server) noteFault(r *http.Request, fault *Fault) {
 
 // connKey is the context key of the client's connection, a *frontConn.
 type connKey struct{}
-
-// frontListener puts the front before net/http.
-type frontListener struct {
-	*net.TCPListener
-	limits frontLimits
-}
-
-func (l *frontListener) Accept() (net.Conn, error) {
-	c, err := l.AcceptTCP()
-	if err != nil {
-		return nil, err
-	}
-	front := newFrontConn(c, l.limits)
-	front.Conn = &writeLimited{Conn: c, limit: l.limits.Idle} // what is written is taken within the limit, too
-	return front, nil
-}

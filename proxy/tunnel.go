@@ -94,14 +94,13 @@ func (t *tunnel) identify() (held []byte, ok bool) {
 	_ = t.down.SetReadDeadline(after(t.server.cfg.Hello))
 	info, held, err := hello.Read(t.down, held)
 	t.touch()
-	t.note(&info, err)
+	t.flow.see(func(facts *policy.Facts) { note(facts, &info, err) })
 	return held, true
 }
 
 // note turns what the hello told into facts. A hello that did not arrive whole, or names something that is no host, is
 // unreadable: what stayed unseen is for the policy to judge.
-func (t *tunnel) note(info *hello.Info, err error) {
-	facts := &t.flow.facts
+func note(facts *policy.Facts, info *hello.Info, err error) {
 	facts.Stage = policy.StageHello
 	facts.ECH, facts.ALPN = info.ECH, strings.Join(info.ALPN, ",")
 	switch {

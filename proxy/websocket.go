@@ -57,7 +57,7 @@ func (s *Server) webSocket(w http.ResponseWriter, r *http.Request, f *flow) {
 	}
 	l := newRelay(f, s.cfg.Idle, down, upgraded(resp, f.origin))
 	defer l.close()
-	s.flows.setCut(f, l.cut)
+	f.setCut(l.cut)
 	if !l.write(&l.down, headOf(resp)) {
 		return
 	}

@@ -1,0 +1,221 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/gracegate/gracegate/policy/host"
+)
+
+// lane is the fast lane: it serves one client's connection for as long as that sends CONNECT or plain requests of the
+// simplest kind (lanerequest.go), without net/http. Whatever else comes, a fault above all, is left to net/http, with every
+// byte: so there is one place that answers faults, and the lane needs to be right only about what it takes.
+type lane struct {
+	front  *front
+	server *Server
+	tcp    *net.TCPConn
+	client netip.AddrPort // as the policy takes it
+	state  laneState
+
+	wait waiter
+	buf  []byte // buf[r:w] came and was not used; nil while nothing is held
+	r, w int
+
+	head   requestHead
+	headBy time.Time // when the head that has begun must be complete
+	last   struct {  // the authority of the last request, which is most often the next one's, too
+		text string
+		name host.Name
+		port uint16
+	}
+
+	cutAsFunc  func() // cut, made once
+	out, reply []byte // the heads that go to the origin and to the client; their memory is used again
+	answer     laneAnswer
+	writableBy time.Time // the write deadline in force
+
+	// These are read and changed under the lock of the flow in progress.
+	origin *originConn
+	cancel func() // of a dial
+}
+
+// laneHead is the largest head of a plain request in the fast lane.
+const laneHead = 8 << 10
+
+func newLane(f *front, c *net.TCPConn) *lane {
+	l := &lane{front: f, server: f.server, tcp: c}
+	var zoned netip.Addr
+	if l.client, zoned = addresses(c); !f.server.cfg.Clients.Allowed(zoned) {
+		l.client = netip.AddrPort{}
+	}
+	l.wait.init(rawConn(c))
+	l.cutAsFunc = l.cut
+	return l
+}
+
+// run serves the connection to its end, or until it is handed over.
+func (l *lane) run() {
+	defer func() {
+		if p := recover(); p != nil { // as net/http does: it ends this connection, and no other
+			l.server.cfg.Log.Error("panic in an exchange", zap.Any("panic", p), zap.Stack("stack"))
+			l.reset()
+		}
+	}()
+	for l.readHead() && l.serve() {
+		if l.r == l.w {
+			l.giveBack()
+		}
+	}
+	l.giveBack()
+}
+
+// serve takes the request whose head is held, and tells whether another may follow.
+func (l *lane) serve() (goesOn bool) {
+	if l.head.connect {
+		return l.connect()
+	}
+	var q laneRequest
+	if !l.client.IsValid() || !q.read(l) {
+		l.handOver()
+		return false
+	}
+	l.r += l.head.lines.start
+	if !l.exchange(&q) {
+		l.close()
+		return false
+	}
+	return true
+}
+
+// readHead receives until a whole request head is held. It is false if the connection has ended or was handed over.
+func (l *lane) readHead() bool {
+	l.head, l.headBy = requestHead{}, time.Time{}
+	for {
+		if l.w > l.r {
+			size, fault := l.head.step(l.buf[l.r:l.w], l.front.limits.Head, l.front.limits.HeaderCount)
+			if size > 0 && fault == nil && l.client.IsValid() {
+				return true
+			}
+			if size > 0 || fault != nil {
+				l.handOver()
+				return false
+			}
+		}
+		if err := l.receive(); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) && l.w > l.r {
+				l.handOver()
+			} else {
+				l.close()
+			}
+			return false
+		}
+	}
+}
+
+// receive waits for more of a head, or for the first byte of one: then no buffer is held, and the gateway may be shut down.
+func (l *lane) receive() (err error) {
+	n := 0
+	if l.w == l.r {
+		if !l.state.CompareAndSwap(laneBusy, laneIdle) && l.state.Load() == laneRetired {
+			return net.ErrClosed
+		}
+		_ = l.tcp.SetReadDeadline(after(l.front.limits.Idle))
+		l.giveBack()
+		if l.buf, n, err = l.wait.receive(l.tcp); n > 0 && !l.state.CompareAndSwap(laneIdle, laneBusy) {
+			return net.ErrClosed
+		}
+	} else {
+		if l.headBy.IsZero() {
+			l.headBy = after(l.front.limits.HeadTimeout)
+			_ = l.tcp.SetReadDeadline(l.headBy)
+		}
+		l.makeRoom()
+		n, err = l.tcp.Read(l.buf[l.w:])
+	}
+	l.w += n
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
+// makeRoom makes sure that more can be received behind what is held.
+func (l *lane) makeRoom() {
+	if l.w < len(l.buf) {
+		return
+	}
+	to := l.buf
+	if l.r == 0 {
+		to = make([]byte, 2*len(l.buf)) // a head is bounded, and so is this
+	}
+	n := copy(to, l.buf[l.r:l.w])
+	if len(to) != len(l.buf) {
+		giveBackLane(l.buf)
+	}
+	l.buf, l.r, l.w = to, 0, n
+}
+
+func (l *lane) giveBack() {
+	giveBackLane(l.buf)
+	l.buf, l.r, l.w = nil, 0, 0
+}
+
+// handOver leaves the connection to net/http.
+func (l *lane) handOver() {
+	l.front.handOver(l.tcp, l.buf[l.r:l.w], l.headBy)
+}
+
+// close ends the connection so that what was written arrives: bytes that were not read would turn the end into a reset.
+func (l *lane) close() {
+	if l.r < l.w || peek(l.wait.raw) == peekBytes {
+		_ = l.tcp.CloseWrite()
+		_ = l.tcp.SetReadDeadline(time.Now().Add(lingerTime))
+		_, _ = io.CopyN(io.Discard, l.tcp, lingerBytes)
+	}
+	_ = l.tcp.Close()
+}
+
+// reset ends the connection so that nobody takes what came for the whole.
+func (l *lane) reset() {
+	_ = l.tcp.SetLinger(0)
+	_ = l.tcp.Close()
+}
+
+// cut ends both sides of the exchange in progress; the lock of its flow is held.
+func (l *lane) cut() {
+	l.reset()
+	if l.origin != nil {
+		_ = l.origin.tcp.Close()
+	}
+	if l.cancel != nil {
+		l.cancel()
+	}
+}
+
+// send writes to the client, as long as that takes something at least once within the idle limit.
+func (l *lane) send(parts ...[]byte) error {
+	idle := l.front.limits.Idle
+	bufs := net.Buffers(parts)
+	for began := time.Now(); ; {
+		if idle > 0 && l.writableBy.Sub(began) < idle/2 {
+			l.writableBy = began.Add(idle)
+			_ = l.tcp.SetWriteDeadline(l.writableBy)
+		}
+		n, err := bufs.WriteTo(l.tcp)
+		switch now := time.Now(); {
+		case err == nil:
+			return nil
+		case !errors.Is(err, os.ErrDeadlineExceeded), n == 0 && now.Sub(began) >= idle:
+			return err
+		case n > 0:
+			began = now
+		}
+		l.writableBy = time.Time{}
+	}
+}

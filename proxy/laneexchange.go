@@ -1,0 +1,240 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/gracegate/gracegate/policy"
+)
+
+// maxInterim bounds the interim answers (1xx) before the final one.
+const maxInterim = 8
+
+var (
+	errClientLeft = errors.New("the client has gone")
+	errCut        = errors.New("cut")
+)
+
+// exchange takes one request to its end, and tells whether the connection can carry another: head, facts, gate, then refuse
+// it or send it on, as Server.forward does.
+func (l *lane) exchange(q *laneRequest) (goesOn bool) {
+	s := l.server
+	f := newPlainFlow(l.client, q.method, q.name, q.port, q.path, "http://"+l.last.text+q.target)
+	s.judge(f)
+	if !s.portAllowed(f) || f.ruling.Verdict == policy.Block {
+		w := &laneWriter{lane: l, head: q.method == http.MethodHead, closing: q.close}
+		if !s.portAllowed(f) {
+			s.wrongPort(w, q.asHTTP(l), f)
+		} else {
+			s.refuse(w, q.asHTTP(l), f)
+		}
+		return w.goesOn()
+	}
+	s.open(f, l.cutAsFunc)
+	defer func() {
+		f.end("panic") // whoever came through has given another reason
+		s.record(f, f.last())
+		s.close(f)
+	}()
+	goesOn = l.forward(f, q)
+	if f.broken {
+		l.reset()
+		return false
+	}
+	f.end("complete")
+	return goesOn && !q.close
+}
+
+// forward sends a request on and its answer back. A connection that was idle may have ended just when it was taken; the
+// request, which is safe to repeat, then goes out once more.
+func (l *lane) forward(f *flow, q *laneRequest) (goesOn bool) {
+	key := hostPort{q.name, q.port}
+	for {
+		c := l.server.origins.take(key)
+		if c == nil {
+			var err error
+			if c, err = l.dial(f, key); err != nil {
+				return l.noAnswer(f, q, err)
+			}
+		}
+		if !l.attach(f, c) {
+			f.breakOff("client")
+			return false
+		}
+		c.borrow()
+		clean, err := l.attempt(f, q, c)
+		stale := c.used && c.w == 0 && !errors.Is(err, errClientLeft) && !errors.Is(err, os.ErrDeadlineExceeded)
+		l.detach(f, c, clean)
+		switch {
+		case err == nil:
+			return !f.broken
+		case !stale || f.endedBy() != "":
+			return l.noAnswer(f, q, err)
+		}
+	}
+}
+
+// attach makes a connection the one that a cut ends, too. It is false if the cut came before.
+func (l *lane) attach(f *flow, c *originConn) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l.origin, f.upstream = c, c.addr
+	if f.over {
+		_ = c.tcp.Close()
+	}
+	return !f.over
+}
+
+// detach is the end of an attempt. A clean connection is kept for others.
+func (l *lane) detach(f *flow, c *originConn, clean bool) {
+	f.mu.Lock()
+	l.origin = nil
+	clean = clean && !f.over
+	f.mu.Unlock()
+	c.giveBack()
+	if clean {
+		l.server.origins.keep(c)
+	} else {
+		_ = c.tcp.Close()
+	}
+}
+
+// dial connects to a host, as long as the client is there.
+func (l *lane) dial(f *flow, key hostPort) (*originConn, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	f.mu.Lock()
+	l.cancel = cancel
+	over := f.over
+	f.mu.Unlock()
+	if over {
+		return nil, errCut
+	}
+	defer l.whileClientStays(cancel)()
+	tcp, err := l.server.cfg.Dialer.Dial(ctx, key.name, key.port)
+	f.mu.Lock()
+	l.cancel = nil
+	f.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	_ = tcp.SetReadDeadline(time.Now().Add(lookEvery))
+	return newOriginConn(tcp, key), nil
+}
+
+// whileClientStays calls gone once the client has left, until stop is called.
+func (l *lane) whileClientStays(gone func()) (stop func()) {
+	var (
+		mu      sync.Mutex
+		look    *time.Timer
+		stopped bool
+	)
+	mu.Lock()
+	defer mu.Unlock()
+	look = time.AfterFunc(lookEvery, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case stopped:
+		case peek(l.wait.raw) == peekEnd:
+			gone()
+		default:
+			look.Reset(lookEvery)
+		}
+	})
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		stopped = true
+		look.Stop()
+	}
+}
+
+// attempt asks one connection. The error tells why there was no answer; once an answer has begun, the flow is broken instead.
+func (l *lane) attempt(f *flow, q *laneRequest, c *originConn) (clean bool, err error) {
+	if _, err := c.tcp.Write(l.out); err != nil {
+		return false, err
+	}
+	a := &l.answer
+	size, err := l.readAnswer(a, q, c)
+	if err != nil {
+		return false, err
+	}
+	f.status = a.status
+	q.close = q.close || l.state.Load() == laneRetired
+	l.reply = a.write(l.reply[:0], c.in[c.r:c.r+size], f.sunset(), q.close)
+	c.r += size
+	whole := l.body(f, a, c)
+	return whole && a.reuse && c.r == c.w, nil
+}
+
+// readAnswer receives the head of the final answer, and returns its size.
+func (l *lane) readAnswer(a *laneAnswer, q *laneRequest, c *originConn) (size int, err error) {
+	seen, passed := 0, 0
+	for interim := 0; ; {
+		if size = headEnd(c.in[c.r:c.w], seen); size > 0 {
+			if err := a.read(c.in[c.r:c.r+size], q.method); err != nil {
+				return 0, err
+			}
+			if a.status >= 200 {
+				return size, nil
+			}
+			if interim++; interim > maxInterim {
+				return 0, errAnswerLarge
+			}
+			c.r, seen, passed = c.r+size, 0, passed+size
+			continue
+		}
+		seen = c.w - c.r
+		if passed+seen >= maxResponseHead {
+			return 0, errAnswerLarge
+		}
+		c.makeRoom()
+		if err := l.hear(c); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// hear receives more from the origin, for as long as the idle limit, and as long as the client is there.
+func (l *lane) hear(c *originConn) error {
+	for began := time.Now(); ; {
+		n, err := c.tcp.Read(c.in[c.w:])
+		if c.w += n; n > 0 {
+			return nil
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+		if peek(l.wait.raw) == peekEnd {
+			return errClientLeft
+		}
+		now, next := time.Now(), lookEvery
+		if idle := l.front.limits.Idle; idle > 0 {
+			next = min(next, idle-now.Sub(began))
+		}
+		if next <= 0 {
+			return err
+		}
+		_ = c.tcp.SetReadDeadline(now.Add(next))
+	}
+}
+
+// noAnswer answers in place of an origin that gave none, as Server.noAnswer does. Nobody hears that if the client has left.
+func (l *lane) noAnswer(f *flow, q *laneRequest, err error) (goesOn bool) {
+	if errors.Is(err, errClientLeft) || f.endedBy() != "" || peek(l.wait.raw) == peekEnd {
+		f.breakOff("client")
+		return false
+	}
+	why := failureOf(err)
+	f.status = why.status
+	f.end(why.reason)
+	l.server.noteFailure(f, err)
+	w := &laneWriter{lane: l, head: q.method == http.MethodHead, closing: q.close}
+	l.server.refusals.write(w, q.asHTTP(l), why.refusal())
+	return w.goesOn()
+}
