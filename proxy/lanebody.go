@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"time"
 )
 
 // body sends the head of the answer, and passes the body on as it comes. It tells whether the whole of it went through; if
@@ -30,7 +31,7 @@ func (l *lane) body(f *flow, a *laneAnswer, c *originConn) (whole bool) {
 		if c.r == c.w {
 			c.r, c.w = 0, 0
 		}
-		err := l.hear(c)
+		err := l.hear(c, time.Now())
 		ended = errors.Is(err, io.EOF) && a.body == bodyToEnd
 		if err != nil && !ended {
 			f.breakOff(brokenAt(err))

@@ -174,7 +174,7 @@ func (l *lane) attempt(f *flow, q *laneRequest, c *originConn) (clean bool, err 
 
 // readAnswer receives the head of the final answer, and returns its size.
 func (l *lane) readAnswer(a *laneAnswer, q *laneRequest, c *originConn) (size int, err error) {
-	seen, passed := 0, 0
+	seen, passed, began := 0, 0, time.Now()
 	for interim := 0; ; {
 		if size = headEnd(c.in[c.r:c.w], seen); size > 0 {
 			if err := a.read(c.in[c.r:c.r+size], q.method); err != nil {
@@ -194,15 +194,15 @@ func (l *lane) readAnswer(a *laneAnswer, q *laneRequest, c *originConn) (size in
 			return 0, errAnswerLarge
 		}
 		c.makeRoom()
-		if err := l.hear(c); err != nil {
+		if err := l.hear(c, began); err != nil {
 			return 0, err
 		}
 	}
 }
 
-// hear receives more from the origin, for as long as the idle limit, and as long as the client is there.
-func (l *lane) hear(c *originConn) error {
-	for began := time.Now(); ; {
+// hear receives more from the origin, until the idle limit after began, and as long as the client is there.
+func (l *lane) hear(c *originConn, began time.Time) error {
+	for {
 		n, err := c.tcp.Read(c.in[c.w:])
 		if c.w += n; n > 0 {
 			return nil

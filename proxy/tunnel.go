@@ -56,7 +56,7 @@ func (t *tunnel) run() {
 	defer t.survive() // before that wait
 
 	held, ok := t.identify()
-	if !ok {
+	if !ok || f.endedBy() != "" { // cut, while it was waited for
 		t.cut()
 		return
 	}
