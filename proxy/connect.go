@@ -33,11 +33,11 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, client netip.Ad
 	}}
 	s.judge(f)
 	if !s.portAllowed(f) {
-		s.wrongPort(w, r, f)
+		s.wrongPort(w, askerOf(r), f)
 		return
 	}
 	if f.ruling.Verdict == policy.Block {
-		s.refuse(w, r, f)
+		s.refuse(w, askerOf(r), f)
 		return
 	}
 	s.dialled(w, r, f)
@@ -54,7 +54,7 @@ func (s *Server) dialled(w http.ResponseWriter, r *http.Request, f *flow) {
 	up, err := s.cfg.Dialer.Dial(ctx, f.facts.Authority, f.facts.Port)
 	if err != nil {
 		if f.endedBy() == "cut" {
-			s.refuse(w, r, f)
+			s.refuse(w, askerOf(r), f)
 		} else {
 			s.unreachable(w, r, f, err)
 		}
@@ -78,22 +78,22 @@ func (s *Server) dialled(w http.ResponseWriter, r *http.Request, f *flow) {
 }
 
 // refuse records and then answers a flow that the policy blocks.
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *flow) {
+func (s *Server) refuse(w http.ResponseWriter, by asker, f *flow) {
 	f.status = s.refusals.status(&f.ruling)
 	f.end("refused")
 	s.count(f)
 	s.record(f, audit.Refused)
-	s.refusals.policy(w, r, &f.ruling)
+	s.refusals.policy(w, by, &f.ruling)
 }
 
 // wrongPort records and answers a flow that the port guard refuses, before any dial.
-func (s *Server) wrongPort(w http.ResponseWriter, r *http.Request, f *flow) {
+func (s *Server) wrongPort(w http.ResponseWriter, by asker, f *flow) {
 	detail := fmt.Sprintf("port %d is not opened for this proxy", f.facts.Port)
 	s.noteGuard(f, "port", fmt.Sprintf("%s; upstream.ports: [%d] would open it", detail, f.facts.Port))
 	f.status = http.StatusForbidden
 	f.end("guarded")
 	s.record(f, f.last())
-	s.refusals.guard(w, r, "port", detail)
+	s.refusals.guard(w, by, "port", detail)
 }
 
 // unreachable records and answers a CONNECT whose target could not be dialled.
@@ -104,7 +104,7 @@ func (s *Server) unreachable(w http.ResponseWriter, r *http.Request, f *flow, er
 	s.noteFailure(f, err)
 	s.count(f)
 	s.record(f, f.last())
-	s.refusals.write(w, r, why.refusal())
+	s.refusals.write(w, askerOf(r), why.refusal())
 }
 
 // noteFailure counts and logs why an origin could not be reached.

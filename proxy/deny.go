@@ -7,10 +7,15 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/gracegate/gracegate/policy"
 )
 
 //go:embed deny.html
@@ -22,6 +27,43 @@ var denyTemplate = template.Must(template.New("deny").Parse(denyHTML))
 type refusals struct {
 	retryAfter time.Duration
 	operator   Operator
+	pages      *lru.Cache[pageKey, *page] // those for what the policy refuses, which are the same over and over
+}
+
+// maxPages bounds the pages that are kept: one a cause and form, so more than any policy has in use.
+const maxPages = 1024
+
+func newRefusals(retryAfter time.Duration, operator Operator) *refusals {
+	pages, err := lru.New[pageKey, *page](maxPages)
+	if err != nil {
+		panic(err) // only for a size below 1
+	}
+	return &refusals{retryAfter: retryAfter, operator: operator, pages: pages}
+}
+
+// asker is what an answer needs to know of the request.
+type asker struct {
+	connect bool // a refusal of CONNECT ends the connection
+	head    bool // no body is sent
+	html    bool // for a browser
+}
+
+func askerOf(r *http.Request) asker {
+	return asker{r.Method == http.MethodConnect, r.Method == http.MethodHead, strings.Contains(r.Header.Get("Accept"), "text/html")}
+}
+
+type pageKey struct {
+	cause policy.Cause
+	html  bool
+}
+
+// page is an answer but for what depends on the connection.
+type page struct {
+	status  int
+	closing bool // the connection ends behind it
+	header  http.Header
+	fields  []byte // the same as lines
+	body    []byte
 }
 
 // refusal is one such answer. It is worded as this network's policy, never as a claim about the law's effect on the reader.
@@ -49,9 +91,20 @@ func (rf *refusals) status(r *ruling) int {
 }
 
 // policy answers a request that the policy refuses.
-func (rf *refusals) policy(w http.ResponseWriter, r *http.Request, ruled *ruling) {
-	c := ruled.Cause()
-	answer := refusal{Status: rf.status(ruled), Title: "Refused by this network's policy", Error: "http_request_denied", ID: c.ID, Kind: c.Kind}
+func (rf *refusals) policy(w http.ResponseWriter, by asker, ruled *ruling) {
+	key := pageKey{ruled.Cause(), by.html}
+	p, ok := rf.pages.Get(key)
+	if !ok {
+		p = rf.render(by, ruled.refusal(rf.status(ruled)))
+		rf.pages.Add(key, p)
+	}
+	p.write(w, by)
+}
+
+// refusal is what is said of a block.
+func (r *ruling) refusal(status int) *refusal {
+	c := r.Cause()
+	answer := refusal{Status: status, Title: "Refused by this network's policy", Error: "http_request_denied", ID: c.ID, Kind: c.Kind}
 	switch c.Kind {
 	case "restriction":
 		answer.Detail = fmt.Sprintf("Refused by this network's policy, modelled on %s (%s).", c.Title, c.ID)
@@ -67,20 +120,20 @@ func (rf *refusals) policy(w http.ResponseWriter, r *http.Request, ruled *ruling
 	case "record":
 		answer.Detail = "The gateway cannot record what passes at present, and its policy wants that."
 	}
-	rf.write(w, r, &answer)
+	return &answer
 }
 
 // guard answers what the road itself refuses.
-func (rf *refusals) guard(w http.ResponseWriter, r *http.Request, guard, detail string) {
-	rf.write(w, r, &refusal{
+func (rf *refusals) guard(w http.ResponseWriter, by asker, guard, detail string) {
+	rf.write(w, by, &refusal{
 		Status: http.StatusForbidden, Title: "Refused by this gateway", Detail: sentence(detail), Error: "http_request_denied",
 		ID: guard, Kind: "guard",
 	})
 }
 
 // fault answers a request that cannot be understood in one way only, and closes the connection.
-func (rf *refusals) fault(w http.ResponseWriter, r *http.Request, fault *Fault) {
-	rf.write(w, r, fault.refusal())
+func (rf *refusals) fault(w http.ResponseWriter, by asker, fault *Fault) {
+	rf.write(w, by, fault.refusal())
 }
 
 func (f *Fault) refusal() *refusal {
@@ -89,7 +142,7 @@ func (f *Fault) refusal() *refusal {
 
 // NotAProxyRequest answers a request in origin form for which there is nothing here.
 func NotAProxyRequest(w http.ResponseWriter, r *http.Request) {
-	(&refusals{}).write(w, r, &refusal{
+	(&refusals{}).write(w, askerOf(r), &refusal{
 		Status: http.StatusNotFound, Title: "Not found", ID: "origin-form", Kind: "protocol",
 		Detail: "This is a proxy: configure it as one, or fetch /proxy.pac from it.",
 	})
@@ -97,24 +150,37 @@ func NotAProxyRequest(w http.ResponseWriter, r *http.Request) {
 
 // response is an answer as the result of a round trip.
 func (rf *refusals) response(r *http.Request, a *refusal) *http.Response {
-	h := make(http.Header)
-	body := rf.render(h, r, a)
+	p := rf.render(askerOf(r), a)
+	if p.closing {
+		p.header.Set("Connection", "close")
+	}
 	return &http.Response{
 		StatusCode: a.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
-		Header: h, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+		Header: p.header, Body: io.NopCloser(bytes.NewReader(p.body)), ContentLength: int64(len(p.body)),
 	}
 }
 
-func (rf *refusals) write(w http.ResponseWriter, r *http.Request, a *refusal) {
-	body := rf.render(w.Header(), r, a)
-	w.WriteHeader(a.Status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) //nolint:gosec // html/template and encoding/json have escaped it
+func (rf *refusals) write(w http.ResponseWriter, by asker, a *refusal) { rf.render(by, a).write(w, by) }
+
+func (p *page) write(w http.ResponseWriter, by asker) {
+	if l, ok := w.(*laneWriter); ok {
+		l.page(p, by)
+		return
+	}
+	maps.Copy(w.Header(), p.header)
+	if p.closing || by.connect {
+		w.Header().Set("Connection", "close")
+	}
+	w.WriteHeader(p.status)
+	if !by.head {
+		_, _ = w.Write(p.body) //nolint:gosec // html/template and encoding/json have escaped it
 	}
 }
 
-// render sets the fields of an answer and returns its body.
-func (rf *refusals) render(h http.Header, r *http.Request, a *refusal) []byte {
+// render makes the page of an answer.
+func (rf *refusals) render(by asker, a *refusal) *page {
+	p := &page{status: a.Status, closing: a.Kind == "protocol", header: make(http.Header)}
+	h := p.header
 	a.Contact = rf.operator
 	h.Set("Cache-Control", "no-store")
 	if a.Error != "" {
@@ -126,11 +192,8 @@ func (rf *refusals) render(h http.Header, r *http.Request, a *refusal) []byte {
 	if rf.operator.URL != "" && a.Status == http.StatusUnavailableForLegalReasons {
 		h.Set("Link", "<"+rf.operator.URL+`>; rel="blocked-by"`) // RFC 7725
 	}
-	if r.Method == http.MethodConnect || a.Kind == "protocol" {
-		h.Set("Connection", "close")
-	}
 	var body bytes.Buffer
-	if strings.Contains(r.Header.Get("Accept"), "text/html") {
+	if by.html {
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
 		if err := denyTemplate.Execute(&body, a); err != nil {
@@ -141,7 +204,11 @@ func (rf *refusals) render(h http.Header, r *http.Request, a *refusal) []byte {
 		body.Write(a.problem())
 	}
 	h.Set("Content-Length", strconv.Itoa(body.Len()))
-	return body.Bytes()
+	p.body = body.Bytes()
+	var fields bytes.Buffer
+	_ = h.Write(&fields) // to memory
+	p.fields = fields.Bytes()
+	return p
 }
 
 // deliberate tells that the answer would be the same soon again, so that an updater had better wait.

@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"net/http"
 	"os"
 	"sync"
 	"time"
@@ -26,11 +25,11 @@ func (l *lane) exchange(q *laneRequest) (goesOn bool) {
 	f := newPlainFlow(l.client, q.method, q.name, q.port, q.path, "http://"+l.last.text+q.target)
 	s.judge(f)
 	if !s.portAllowed(f) || f.ruling.Verdict == policy.Block {
-		w := &laneWriter{lane: l, head: q.method == http.MethodHead, closing: q.close}
+		w := &laneWriter{lane: l, closing: q.close}
 		if !s.portAllowed(f) {
-			s.wrongPort(w, q.asHTTP(l), f)
+			s.wrongPort(w, q.asker(), f)
 		} else {
-			s.refuse(w, q.asHTTP(l), f)
+			s.refuse(w, q.asker(), f)
 		}
 		return w.goesOn()
 	}
@@ -234,7 +233,7 @@ func (l *lane) noAnswer(f *flow, q *laneRequest, err error) (goesOn bool) {
 	f.status = why.status
 	f.end(why.reason)
 	l.server.noteFailure(f, err)
-	w := &laneWriter{lane: l, head: q.method == http.MethodHead, closing: q.close}
-	l.server.refusals.write(w, q.asHTTP(l), why.refusal())
+	w := &laneWriter{lane: l, closing: q.close}
+	l.server.refusals.write(w, q.asker(), why.refusal())
 	return w.goesOn()
 }

@@ -17,8 +17,8 @@ type laneRequest struct {
 	port   uint16
 	target string // path and query, as they came and as they go on
 	path   string // as the policy takes it
-	accept string
-	close  bool // the client wants the connection to end behind the answer
+	html   bool   // it accepts HTML
+	close  bool   // the client wants the connection to end behind the answer
 }
 
 // read takes the request whose head is held, and writes what goes to the origin into out. It is false if the lane leaves the
@@ -130,7 +130,7 @@ func (q *laneRequest) field(line []byte) (goesOn, ok bool) {
 	switch name[0] | 0x20 { // the first letter, whatever its case
 	case 'a':
 		if is(name, "Accept") {
-			q.accept = accepts(q.accept, value)
+			q.html = q.html || bytes.Contains(value, []byte("text/html"))
 		}
 	case 'c':
 		if is(name, "Connection") {
@@ -172,19 +172,5 @@ func isProxyField(name []byte) bool {
 	return is(name, "Proxy") || len(name) > 6 && is(name[:6], "Proxy-") && !is(name, "Proxy-Status")
 }
 
-// accepts is what refusals need of an Accept field: whether it names HTML.
-func accepts(before string, value []byte) string {
-	if before == "" && bytes.Contains(value, []byte("text/html")) {
-		return "text/html"
-	}
-	return before
-}
-
-// asHTTP is the request as the answers of the gateway itself want it.
-func (q *laneRequest) asHTTP(l *lane) *http.Request {
-	r := &http.Request{Method: q.method, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, RemoteAddr: l.client.String()}
-	if q.accept != "" {
-		r.Header.Set("Accept", q.accept)
-	}
-	return r
-}
+// asker is the request as the answers of the gateway itself see it.
+func (q *laneRequest) asker() asker { return asker{head: q.method == http.MethodHead, html: q.html} }

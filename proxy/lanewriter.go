@@ -8,68 +8,43 @@ import (
 	"time"
 )
 
-// laneWriter is the http.ResponseWriter of the gateway's own answers in the fast lane, which come whole and with their
-// length: refusals.
+// laneWriter takes the gateway's own answers in the fast lane. They are pages, no others; it is an http.ResponseWriter so
+// that the same handler serves CONNECT in both lanes.
 type laneWriter struct {
 	lane    *lane
-	head    bool // the request is a HEAD: no body
 	closing bool // the connection ends behind the answer
 
-	header   http.Header
-	status   int
 	answered bool
 	err      error
 	taken    bool // by a tunnel
 }
 
-// Header implements http.ResponseWriter.
-func (w *laneWriter) Header() http.Header {
-	if w.header == nil {
-		w.header = make(http.Header)
-	}
-	return w.header
-}
-
-// WriteHeader implements http.ResponseWriter. The answer goes out with its body.
-func (w *laneWriter) WriteHeader(status int) { w.status = status }
-
-// Write implements http.ResponseWriter. It is called once, with the whole body, or not at all.
-func (w *laneWriter) Write(body []byte) (int, error) {
-	w.finish(body)
-	return len(body), w.err
-}
-
-// finish sends the answer, if that was not done yet.
-func (w *laneWriter) finish(body []byte) {
-	if w.answered || w.status == 0 {
-		return
-	}
+// page sends an answer.
+func (w *laneWriter) page(p *page, by asker) {
+	l := w.lane
 	w.answered = true
-	w.closing = w.closing || w.header.Get("Connection") == "close" || w.lane.state.Load() == laneRetired
-	w.header.Del("Connection")
-	out := appendStatus(w.lane.reply[:0], w.status)
-	for name, values := range w.header {
-		for _, v := range values {
-			out = append(append(append(append(out, name...), ": "...), v...), "\r\n"...)
-		}
-	}
+	w.closing = w.closing || p.closing || by.connect || l.state.Load() == laneRetired
+	out := appendStatus(l.reply[:0], p.status)
+	out = append(out, p.fields...)
 	out = appendDate(out)
 	if w.closing {
 		out = append(out, "Connection: close\r\n"...)
 	}
 	out = append(out, "\r\n"...)
-	if !w.head {
-		out = append(out, body...)
+	if !by.head {
+		out = append(out, p.body...)
 	}
-	w.lane.reply = out
-	w.err = w.lane.send(out)
+	l.reply = out
+	w.err = l.send(out)
 }
 
-// goesOn completes the answer, and tells whether the connection can carry another.
-func (w *laneWriter) goesOn() bool {
-	w.finish(nil)
-	return w.err == nil && !w.closing
-}
+// Header, WriteHeader and Write implement http.ResponseWriter for answers that are no pages. There are none.
+func (*laneWriter) Header() http.Header       { return make(http.Header) }
+func (*laneWriter) WriteHeader(int)           { panic("an answer that is no page in the fast lane") }
+func (*laneWriter) Write([]byte) (int, error) { panic("an answer that is no page in the fast lane") }
+
+// goesOn tells whether the connection can carry another request.
+func (w *laneWriter) goesOn() bool { return w.err == nil && !w.closing }
 
 // detach takes the connection out of the lane, with every byte that was read and not used.
 func (w *laneWriter) detach() (*net.TCPConn, []byte, error) {
@@ -88,7 +63,6 @@ func (l *lane) connect() (goesOn bool) {
 	w := &laneWriter{lane: l, closing: true}
 	l.server.connect(w, r, l.client)
 	if !w.taken {
-		w.finish(nil)
 		l.close()
 	}
 	return false

@@ -30,11 +30,11 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, client netip.Ad
 	f := newPlainFlow(client, r.Method, name, port, path, r.URL.String())
 	s.judge(f)
 	if !s.portAllowed(f) {
-		s.wrongPort(w, r, f)
+		s.wrongPort(w, askerOf(r), f)
 		return
 	}
 	if f.ruling.Verdict == policy.Block {
-		s.refuse(w, r, f)
+		s.refuse(w, askerOf(r), f)
 		return
 	}
 	// The target wins over Host: one value for the policy, the dial and the origin.

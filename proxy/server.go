@@ -70,7 +70,7 @@ type Server struct {
 	begin    sync.Once
 	unwatch  context.CancelFunc
 	beside   sync.WaitGroup // what start runs
-	refusals refusals
+	refusals *refusals
 }
 
 // New makes a server. It starts no goroutine before Serve.
@@ -80,7 +80,7 @@ func New(cfg Config) *Server {
 	s.gate = gate{policies: cfg.Policies, clock: cfg.Clock, recorder: cfg.Recorder}
 	s.road = &originTripper{transport: newTransport(cfg.Dialer, cfg.Idle), idle: cfg.Idle, failed: s.noAnswer}
 	s.plain = newForwarder(s.road, cfg.Log)
-	s.refusals = refusals{retryAfter: cfg.RetryAfter, operator: cfg.Operator}
+	s.refusals = newRefusals(cfg.RetryAfter, cfg.Operator)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	s.http = &http.Server{ //nolint:gosec // the front has a deadline for heads
@@ -176,7 +176,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.cfg.Log.Warn("client refused", zap.String("client", client.Addr().String()),
 			zap.String("hint", "to admit it: "+s.cfg.Clients.Admit(client.Addr())))
 		s.cfg.Observer.Guarded("client")
-		s.refusals.guard(w, r, "client", "this address may not use this proxy")
+		s.refusals.guard(w, askerOf(r), "client", "this address may not use this proxy")
 		return
 	}
 	switch {
@@ -192,7 +192,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // fault logs and answers a request that is not understood, or could be understood in two ways.
 func (s *Server) fault(w http.ResponseWriter, r *http.Request, fault *Fault) {
 	s.noteFault(r, fault)
-	s.refusals.fault(w, r, fault)
+	s.refusals.fault(w, askerOf(r), fault)
 }
 
 func (s *Server) noteFault(r *http.Request, fault *Fault) {
