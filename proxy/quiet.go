@@ -1,0 +1,104 @@
+package proxy
+
+import (
+	"cmp"
+	"errors"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+const (
+	stormPeriod = time.Minute // of what a client repeats: an updater asks all its mirrors in turn after a refusal
+	limitPeriod = time.Second // of what the gateway itself is short of
+)
+
+var (
+	aboutRefused     = &topic{zapcore.InfoLevel, "refused", "id"}
+	aboutDestination = &topic{zapcore.WarnLevel, "destination refused", "guard"}
+	aboutClient      = &topic{zapcore.WarnLevel, "client refused", ""}
+	aboutFault       = &topic{zapcore.InfoLevel, "request not understood", "code"}
+	aboutLimit       = &topic{zapcore.WarnLevel, "limit met", "limit"}
+	aboutAccept      = &topic{zapcore.ErrorLevel, "cannot take connections", "error"}
+)
+
+// quiet writes to the log what is refused, and folds what repeats itself; see folder. Records are none of its business: they
+// tell of every refusal.
+type quiet struct{ storms, limits *folder }
+
+func newQuiet(log *zap.Logger) *quiet {
+	return &quiet{storms: newFolder(log, stormPeriod), limits: newFolder(log, limitPeriod)}
+}
+
+// refused tells of a flow that the policy blocks, once its status is known. Those of one client for one restriction, rule or
+// setting are alike, whatever host they are for.
+func (q *quiet) refused(f *flow) {
+	cause := f.ruling.Cause()
+	id := cmp.Or(cause.ID, cause.Kind)
+	q.storms.say(foldKey{aboutRefused, f.client.Addr(), id}, f.occasion(), func() []zap.Field {
+		vendor, _ := f.ruling.Endpoint()
+		return []zap.Field{
+			zap.String("kind", cause.Kind), zap.String("vendor", vendor), zap.String("state", f.ruling.State.String()),
+			zap.String("method", f.facts.Method), zap.Int("status", f.status),
+		}
+	})
+}
+
+// destination tells that a guard refused a destination. The detail is for the operator: it may hold addresses, and tells
+// what would open the way.
+func (q *quiet) destination(f *flow, guard, detail string) {
+	q.storms.say(foldKey{aboutDestination, f.client.Addr(), guard}, f.occasion(), func() []zap.Field {
+		return []zap.Field{zap.String("detail", detail)}
+	})
+}
+
+// stranger tells of a client that is not among those who may use the proxy, and what would admit it.
+func (q *quiet) stranger(client netip.Addr, clients *Clients) {
+	q.storms.say(foldKey{aboutClient, client, ""}, occasion{client: client}, func() []zap.Field {
+		return []zap.Field{zap.String("hint", "to admit it: "+clients.Admit(client))}
+	})
+}
+
+// fault tells of a request that is not understood, or could be understood in two ways.
+func (q *quiet) fault(client netip.Addr, fault *Fault) {
+	q.storms.say(foldKey{aboutFault, client, fault.Code}, occasion{client: client}, func() []zap.Field {
+		return []zap.Field{zap.Int("status", fault.Status), zap.String("detail", fault.Detail)}
+	})
+}
+
+// limited tells that somebody met a limit. Those who meet it are not told apart.
+func (q *quiet) limited(l limitName, o occasion) {
+	q.limits.say(foldKey{topic: aboutLimit, id: string(l)}, o, func() []zap.Field {
+		fields := []zap.Field{zap.String("detail", limited[l].detail)}
+		if l == limitDescriptors {
+			fields = append(fields, zap.String("hint", "let this process open more (LimitNOFILE=, ulimit -n), or lower limits.connections"))
+		}
+		return fields
+	})
+}
+
+// notTaken tells that accept failed.
+func (q *quiet) notTaken(err error) {
+	if descriptorsExhausted(err) {
+		q.limited(limitDescriptors, occasion{})
+		return
+	}
+	reason := "other"
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		reason = errno.Error()
+	}
+	q.limits.say(foldKey{topic: aboutAccept, id: reason}, occasion{}, func() []zap.Field { return nil })
+}
+
+// close writes what was folded and not written yet.
+func (q *quiet) close() {
+	q.storms.close()
+	q.limits.close()
+}
+
+func (f *flow) occasion() occasion {
+	return occasion{client: f.client.Addr(), to: destination{f.facts.Authority, f.facts.Port}}
+}
