@@ -89,7 +89,7 @@ func parseListen(s string) (string, *wrong) {
 	return net.JoinHostPort(name, port), nil
 }
 
-// isLoopback tells it of an address that parseListen made.
+// isLoopback tells it of an address that parseListen made, or a listener has.
 func isLoopback(listen string) bool {
 	name, _, _ := net.SplitHostPort(listen)
 	a, err := netip.ParseAddr(name)

@@ -69,21 +69,34 @@ func checkAdminAddr(c *Config) Errors {
 }
 
 func checkAdminOpen(c *Config) Errors {
-	a := c.Listen.Admin
-	var missing []string
-	if len(c.Admin.Hosts) == 0 {
-		missing = append(missing, "admin.hosts")
-	}
-	if c.Admin.TokenFile == "" {
-		missing = append(missing, "admin.token-file")
-	}
-	if a == "" || isLoopback(a) || len(missing) == 0 {
+	if c.Listen.Admin == "" {
 		return nil
 	}
-	return Errors{{
-		Value: a, Message: fmt.Sprintf("%s is not loopback and needs %s", quote(a), strings.Join(missing, " and ")),
-		Hint: "or listen on 127.0.0.1",
-	}}
+	if err := c.Admin.MayListen(c.Listen.Admin); err != nil {
+		p, _ := errors.AsType[Problem](err)
+		return Errors{p}
+	}
+	return nil
+}
+
+// MayListen returns an error, a [Problem], if the admin listener must not be reached on this HOST:PORT: one that is not
+// loopback needs known hosts and a token.
+func (a Admin) MayListen(listen string) error {
+	var missing []string
+	if len(a.Hosts) == 0 {
+		missing = append(missing, "admin.hosts")
+	}
+	if a.TokenFile == "" {
+		missing = append(missing, "admin.token-file")
+	}
+	if isLoopback(listen) || len(missing) == 0 {
+		return nil
+	}
+	return Problem{
+		Key: "listen.admin", Value: listen,
+		Message: fmt.Sprintf("%s is not loopback and needs %s", quote(listen), strings.Join(missing, " and ")),
+		Hint:    "or listen on 127.0.0.1",
+	}
 }
 
 func checkToken(c *Config) Errors {

@@ -60,6 +60,9 @@ type Admin struct {
 	// TokenFile is the file with the token that the admin listener asks for: one line, in a file that only its owner can
 	// read; empty asks for none. Empty by default.
 	TokenFile string
+
+	// Pprof is whether the admin listener serves profiles of the running process under /debug/pprof/. Default false.
+	Pprof bool
 }
 
 // Clients says who may use the proxy.
@@ -150,8 +153,24 @@ type Audit struct {
 	OnFailure string
 }
 
-// Limits bounds what one connection may take.
+// Limits bounds what connections, clients and destinations may take, and the process.
 type Limits struct {
+	// Connections is the largest number of client connections at a time; 0 bounds it only by what the process's file
+	// descriptors allow, which bound it in any case. Default 20000; at least 0, at most 1000000.
+	Connections int
+
+	// PerClient is the largest number of connections that one client address may have at a time; 0 is no limit. Default
+	// 2000; at least 0, at most 1000000.
+	PerClient int
+
+	// PerDestination is the largest number of connections to one destination at a time; 0 is no limit. Default 0; at
+	// least 0, at most 1000000.
+	PerDestination int
+
+	// Rate is the number of requests that one client address may make in a second, on average; 0 is no limit. Default 0;
+	// at least 0, at most 1000000.
+	Rate int
+
 	// Header is the largest request head that is read. Default 64KiB; at least 1KiB, at most 1MiB.
 	Header int64
 
@@ -170,9 +189,17 @@ type Limits struct {
 	// Default 5m; at least 10ms, at most 30d.
 	Idle time.Duration
 
+	// Lifetime is the time after which a tunnel is closed, however busy it is; 0 never closes it for its age. Default 0;
+	// at least 10ms, at most 365d.
+	Lifetime time.Duration
+
 	// Drain is the time that open flows may go on after SIGTERM; 0 cuts them at once. Default 30s; at least 10ms, at most
 	// 1d.
 	Drain time.Duration
+
+	// Memory is the memory that the process tries to stay below by collecting garbage more often, without what the kernel
+	// holds for its sockets; 0 leaves that to the variable GOMEMLIMIT. Default 0; at least 32MiB, at most 1024GiB.
+	Memory int64
 }
 
 // Log is the log on standard error.

@@ -92,6 +92,11 @@ var settings = []*setting{
 		path{one[string]{fileName, func(c *Config) *string { return &c.Admin.TokenFile }}},
 	},
 	{
+		"admin.pprof", "false",
+		"whether the admin listener serves profiles of the running process under /debug/pprof/",
+		one[bool]{truth, func(c *Config) *bool { return &c.Admin.Pprof }},
+	},
+	{
 		"clients.allow", "loopback,private,on-link",
 		"the list of clients that may use the proxy: loopback, private, on-link (the networks of the gateway's inner interfaces), prefixes and addresses; empty refuses everybody",
 		many[ClientRange]{clientRange, func(c *Config) *[]ClientRange { return &c.Clients.Allow }},
@@ -155,7 +160,7 @@ var settings = []*setting{
 		"deny.retry-after", "1h",
 		"the Retry-After of refusals, in whole seconds, so that updaters do not storm; 0 sends none",
 		one[time.Duration]{
-			orZero(wholeSeconds(between(duration, time.Second, 30*day))),
+			orZero(duration, wholeSeconds(between(duration, time.Second, 30*day))),
 			func(c *Config) *time.Duration { return &c.Deny.RetryAfter },
 		},
 	},
@@ -183,6 +188,26 @@ var settings = []*setting{
 		"audit.on-failure", Allow,
 		"what happens to traffic that passes by policy while its record cannot be kept",
 		one[string]{oneOf(Allow, Block), func(c *Config) *string { return &c.Audit.OnFailure }},
+	},
+	{
+		"limits.connections", "20000",
+		"the largest number of client connections at a time; 0 bounds it only by what the process's file descriptors allow, which bound it in any case",
+		one[int]{between(count, 0, 1e6), func(c *Config) *int { return &c.Limits.Connections }},
+	},
+	{
+		"limits.per-client", "2000",
+		"the largest number of connections that one client address may have at a time; 0 is no limit",
+		one[int]{between(count, 0, 1e6), func(c *Config) *int { return &c.Limits.PerClient }},
+	},
+	{
+		"limits.per-destination", "0",
+		"the largest number of connections to one destination at a time; 0 is no limit",
+		one[int]{between(count, 0, 1e6), func(c *Config) *int { return &c.Limits.PerDestination }},
+	},
+	{
+		"limits.rate", "0",
+		"the number of requests that one client address may make in a second, on average; 0 is no limit",
+		one[int]{between(count, 0, 1e6), func(c *Config) *int { return &c.Limits.Rate }},
 	},
 	{
 		"limits.header", "64KiB",
@@ -214,17 +239,30 @@ var settings = []*setting{
 		"limits.idle", "5m",
 		"the time after which a connection is closed when no byte passed in either direction; 0 never closes it",
 		one[time.Duration]{
-			orZero(between(duration, 10*time.Millisecond, 30*day)),
+			orZero(duration, between(duration, 10*time.Millisecond, 30*day)),
 			func(c *Config) *time.Duration { return &c.Limits.Idle },
+		},
+	},
+	{
+		"limits.lifetime", "0",
+		"the time after which a tunnel is closed, however busy it is; 0 never closes it for its age",
+		one[time.Duration]{
+			orZero(duration, between(duration, 10*time.Millisecond, 365*day)),
+			func(c *Config) *time.Duration { return &c.Limits.Lifetime },
 		},
 	},
 	{
 		"limits.drain", "30s",
 		"the time that open flows may go on after SIGTERM; 0 cuts them at once",
 		one[time.Duration]{
-			orZero(between(duration, 10*time.Millisecond, day)),
+			orZero(duration, between(duration, 10*time.Millisecond, day)),
 			func(c *Config) *time.Duration { return &c.Limits.Drain },
 		},
+	},
+	{
+		"limits.memory", "0",
+		"the memory that the process tries to stay below by collecting garbage more often, without what the kernel holds for its sockets; 0 leaves that to the variable GOMEMLIMIT",
+		one[int64]{orZero(size, between(size, 32<<20, 1<<40)), func(c *Config) *int64 { return &c.Limits.Memory }},
 	},
 	{
 		"log.level", "info",

@@ -128,7 +128,7 @@ func formatDuration(d time.Duration) string {
 	return s
 }
 
-// size is a number of bytes with a binary unit.
+// size is a number of bytes with a binary unit; 0 needs none.
 var size = scalar[int64]{
 	name: "a size such as 64KiB", word: "size", tags: []string{"!!str", "!!int", "!!float"},
 	parse:  parseSize,
@@ -143,6 +143,9 @@ var sizeUnits = []struct {
 
 func parseSize(s string) (int64, *wrong) {
 	const hint = "write one such as 512B, 64KiB or 1MiB"
+	if s == "0" {
+		return 0, nil
+	}
 	if _, err := strconv.ParseFloat(s, 64); err == nil {
 		return 0, &wrong{"has no unit", hint}
 	}
@@ -163,6 +166,9 @@ func parseSize(s string) (int64, *wrong) {
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 func formatSize(n int64) string {
+	if n == 0 {
+		return "0"
+	}
 	for _, u := range sizeUnits {
 		if n >= u.bytes && n%u.bytes == 0 {
 			return strconv.FormatInt(n/u.bytes, 10) + u.name
@@ -191,16 +197,17 @@ func between[T cmp.Ordered](k scalar[T], least, most T) scalar[T] {
 	return k
 }
 
-// orZero lets 0 through a bounded duration; what it means, the setting's text says.
-func orZero(k scalar[time.Duration]) scalar[time.Duration] {
-	parse := k.parse
-	k.parse = func(s string) (time.Duration, *wrong) {
-		if d, bad := parseDuration(s); bad == nil && d == 0 {
-			return 0, nil
+// orZero lets the 0 of a kind through what bounds it; what it means, the setting's text says.
+func orZero[T cmp.Ordered](k, bounded scalar[T]) scalar[T] {
+	parse := bounded.parse
+	bounded.parse = func(s string) (T, *wrong) {
+		var zero T
+		if v, bad := k.parse(s); bad == nil && v == zero {
+			return zero, nil
 		}
 		return parse(s)
 	}
-	return k
+	return bounded
 }
 
 // positive is between without its lower end, 0.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"log"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -18,16 +19,21 @@ type Config struct {
 	Version  any        // marshalled as JSON by /version
 	Metrics  http.Handler
 	PAC      http.Handler
+	// Flows gives the open flows, the oldest first and at most limit of them, and how many are open. If nil, /debug/flows is
+	// not there.
+	Flows func(limit int) (oldest []Flow, open int)
+	Pprof bool // serve profiles below /debug/pprof/
 }
 
 type console struct {
 	hosts hosts
 	token *token // nil: none is asked for
 	pages map[string]http.Handler
+	pprof bool
 }
 
-// New makes the handler of the admin listener: /healthz, /readyz, /metrics, /version, /configz and /proxy.pac, for GET
-// and HEAD. Refusals are text: 405 for other methods, 421 for a Host header that is not known, 403 from another origin,
+// New makes the handler of the admin listener: /healthz, /readyz, /metrics, /version, /configz, /proxy.pac, /debug/flows and
+// what is below /debug/pprof/, for GET and HEAD. Refusals are text: 405 for other methods, 421 for a Host header that is not known, 403 from another origin,
 // 401 without the token, 429 after too many wrong ones, 404 for other paths.
 func New(c Config) http.Handler {
 	h := &console{
@@ -40,6 +46,10 @@ func New(c Config) http.Handler {
 			"/configz":   document(c.Settings),
 			"/proxy.pac": c.PAC,
 		},
+		pprof: c.Pprof,
+	}
+	if c.Flows != nil {
+		h.pages["/debug/flows"] = openFlows(c.Flows)
 	}
 	if c.Token != "" {
 		h.token = newToken(c.Token)
@@ -65,11 +75,14 @@ func (c *console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page, found := c.pages[r.URL.Path]
-	if !found {
+	switch {
+	case found:
+		page.ServeHTTP(w, r)
+	case c.pprof && strings.HasPrefix(r.URL.Path, profilesPath):
+		profiles(w, r)
+	default:
 		refuse(w, http.StatusNotFound, "no such page")
-		return
 	}
-	page.ServeHTTP(w, r)
 }
 
 // guardBrowser keeps a browser from running, framing, sniffing or keeping what is answered.
@@ -105,7 +118,8 @@ func writeJSON(w http.ResponseWriter, code int, value any) {
 // refuse answers with a text that holds nothing of the request.
 func refuse(w http.ResponseWriter, code int, text string) { http.Error(w, text, code) }
 
-// Server returns the server of the admin listener: HTTP/1 only, 10 s for a request, 30 s for its answer, 16 KiB of head.
+// Server returns the server of the admin listener: HTTP/1 only, 10 s for a request, 30 s for its answer beside the time that
+// a profile measures, 16 KiB of head.
 // What goes wrong with connections is written to faults; if nil, to the standard logger.
 func Server(handler http.Handler, faults *log.Logger) *http.Server {
 	protocols := new(http.Protocols)

@@ -28,7 +28,7 @@ type Sources struct {
 }
 
 // Metrics counts what the road does. No label ever holds a host or a client: verdicts, states and modes are policy's
-// words, restrictions come from the catalogue, and kinds, guards and reasons are constants of the caller. Its methods
+// words, restrictions come from the catalogue, and kinds, guards, limits and reasons are constants of the caller. Its methods
 // may be called from any goroutine.
 type Metrics struct {
 	registry *prometheus.Registry
@@ -36,6 +36,7 @@ type Metrics struct {
 	decisions   *prometheus.CounterVec
 	took        prometheus.Histogram
 	guarded     *prometheus.CounterVec
+	limited     *prometheus.CounterVec
 	active      *prometheus.GaugeVec
 	closed      *prometheus.CounterVec
 	dialErrors  *prometheus.CounterVec
@@ -54,6 +55,7 @@ func NewMetrics(sources Sources) *Metrics {
 			Buckets: []float64{1e-7, 2e-7, 5e-7, 1e-6, 2e-6, 5e-6, 1e-5, 1e-4, 1e-3, 1e-2},
 		}),
 		guarded: counters("guarded_total", "Flows that a guard refused before or beside the policy.", "guard"),
+		limited: counters("limited_total", "Connections and requests that a limit refused, or kept waiting where descriptors ran out.", "limit"),
 		active: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: namespace, Name: "flows_active", Help: "Flows that are open.",
 		}, []string{"kind"}),
@@ -64,7 +66,7 @@ func NewMetrics(sources Sources) *Metrics {
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.decisions, m.took, m.guarded, m.active, m.closed, m.dialErrors, m.reloadOK, m.reloadStamp,
+		m.decisions, m.took, m.guarded, m.limited, m.active, m.closed, m.dialErrors, m.reloadOK, m.reloadStamp,
 		scrape{sources, m.revision.Load},
 	)
 	return m
@@ -93,6 +95,9 @@ func (m *Metrics) Decided(d *policy.Decision, c policy.Cause, took time.Duration
 
 // Guarded counts a flow that a guard refused.
 func (m *Metrics) Guarded(guard string) { m.guarded.WithLabelValues(guard).Inc() }
+
+// Limited counts what a limit refused: connections, client, destination, rate or descriptors.
+func (m *Metrics) Limited(limit string) { m.limited.WithLabelValues(limit).Inc() }
 
 // FlowOpened counts a flow in. Each is followed by one FlowClosed with the same kind.
 func (m *Metrics) FlowOpened(kind string) { m.active.WithLabelValues(kind).Inc() }

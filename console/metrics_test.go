@@ -70,6 +70,9 @@ func TestMetrics(t *testing.T) {
 	}
 	m.Decided(&policy.Decision{Verdict: policy.Block, State: policy.RuleBlocked}, policy.Cause{Kind: "rule", ID: "no-codebase"}, 3*time.Microsecond)
 	m.Guarded("loopback")
+	m.Limited("client")
+	m.Limited("rate")
+	m.Limited("rate")
 	m.FlowOpened("tunnel")
 	m.FlowOpened("tunnel")
 	m.FlowOpened("plain")
@@ -102,6 +105,8 @@ func TestMetrics(t *testing.T) {
 		`gracegate_flows_active{kind="tunnel"} 1`,
 		`gracegate_flows_closed_total{reason="drain"} 1`,
 		`gracegate_guarded_total{guard="loopback"} 1`,
+		`gracegate_limited_total{limit="client"} 1`,
+		`gracegate_limited_total{limit="rate"} 2`,
 		`gracegate_next_block_timestamp_seconds{restriction="us-icts-2021-002"} 1.7275824005e+09`,
 		`gracegate_policy_info{revision="bbbb"} 1`,
 		"gracegate_policy_last_reload_success_timestamp_seconds 1.8e+09",

@@ -10,16 +10,18 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
-// serve starts the admin server on a port of its own and returns its address.
-func serve(t *testing.T) string {
+// serve starts the admin server on a port of its own, with this limit on the time of an answer, and returns its address.
+func serve(t *testing.T, c Config, write time.Duration) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := Server(New(testConfig()), log.New(io.Discard, "", 0))
+	s := Server(New(c), log.New(io.Discard, "", 0))
+	s.WriteTimeout = write
 	// After a refused head the server lingers, so that the answer arrives.
 	var conns sync.WaitGroup
 	s.ConnState = func(_ net.Conn, state http.ConnState) {
@@ -48,7 +50,7 @@ func serve(t *testing.T) string {
 // What only the server can refuse, seen on the wire.
 func TestServer(t *testing.T) {
 	t.Parallel()
-	addr := serve(t)
+	addr := serve(t, testConfig(), 30*time.Second)
 	tests := []struct{ name, request, answer string }{
 		{"a request", "GET /healthz HTTP/1.1\r\nHost: " + addr + "\r\n\r\n", "HTTP/1.1 200 OK"},
 		{"HTTP/1.0 without a Host", "GET /healthz HTTP/1.0\r\n\r\n", "HTTP/1.0 421 Misdirected Request"},
