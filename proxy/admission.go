@@ -38,7 +38,7 @@ type admission struct {
 	resting     *simplelru.LRU[netip.Addr, *rate.Limiter]
 
 	flowsMu sync.Mutex
-	flows   map[destination]int
+	flows   map[hostPort]int
 }
 
 // admitted is a client with at least one open connection.
@@ -48,19 +48,13 @@ type admitted struct {
 	bucket      *rate.Limiter // nil if the rate is off
 }
 
-// destination is where flows go: one canonical host, and a port.
-type destination struct {
-	host host.Name
-	port uint16
-}
-
 func newAdmission(limits AdmissionLimits) *admission {
 	resting, err := simplelru.NewLRU[netip.Addr, *rate.Limiter](restingClients, nil)
 	if err != nil {
 		panic(err) // only for a size below 1
 	}
 	return &admission{
-		limits: limits, clients: make(map[netip.Addr]*admitted), resting: resting, flows: make(map[destination]int),
+		limits: limits, clients: make(map[netip.Addr]*admitted), resting: resting, flows: make(map[hostPort]int),
 	}
 }
 
@@ -157,7 +151,7 @@ func (s seat) request(now time.Time) bool {
 }
 
 // open counts a flow in, and reports whether its destination may have one more. If so, close follows.
-func (a *admission) open(to destination) bool {
+func (a *admission) open(to hostPort) bool {
 	if a.limits.PerDestination <= 0 {
 		return true
 	}
@@ -172,7 +166,7 @@ func (a *admission) open(to destination) bool {
 }
 
 // close counts a flow out.
-func (a *admission) close(to destination) {
+func (a *admission) close(to hostPort) {
 	if a.limits.PerDestination <= 0 {
 		return
 	}

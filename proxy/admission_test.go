@@ -21,8 +21,8 @@ func numbered(n int) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-func destinationOf(n int) destination {
-	return destination{host.FromAddr(numbered(n / 2)), uint16(80 + n%2)}
+func destinationOf(n int) hostPort {
+	return hostPort{host.FromAddr(numbered(n / 2)), uint16(80 + n%2)}
 }
 
 // dullAdmission is the twin of admission: it looks at each connection that there is, and forgets no client.
@@ -30,7 +30,7 @@ type dullAdmission struct {
 	limits  AdmissionLimits
 	open    []netip.Addr
 	buckets map[netip.Addr]*rate.Limiter
-	flows   []destination
+	flows   []hostPort
 }
 
 func occurrences[T comparable](list []T, of T) (n int) {
@@ -74,7 +74,7 @@ func (d *dullAdmission) request(client netip.Addr, now time.Time) bool {
 	return d.buckets[client].AllowN(now, 1)
 }
 
-func (d *dullAdmission) openFlow(to destination) bool {
+func (d *dullAdmission) openFlow(to hostPort) bool {
 	if d.limits.PerDestination > 0 && occurrences(d.flows, to) >= d.limits.PerDestination {
 		return false
 	}
@@ -82,7 +82,7 @@ func (d *dullAdmission) openFlow(to destination) bool {
 	return true
 }
 
-func (d *dullAdmission) closeFlow(to destination) { d.flows = without(d.flows, to) }
+func (d *dullAdmission) closeFlow(to hostPort) { d.flows = without(d.flows, to) }
 
 // compareAdmission does what the steps say, three bytes each, with an admission and its twin.
 func compareAdmission(t *testing.T, limits AdmissionLimits, steps []byte) {
@@ -94,7 +94,7 @@ func compareAdmission(t *testing.T, limits AdmissionLimits, steps []byte) {
 	a, dull := newAdmission(limits), &dullAdmission{limits: limits, buckets: make(map[netip.Addr]*rate.Limiter)}
 	now := time.Unix(1727582400, 0)
 	var open []seated
-	var flows []destination
+	var flows []hostPort
 	for at := 0; at+3 <= len(steps); at += 3 {
 		what, which, after := steps[at]%8, int(steps[at+1]), steps[at+2]
 		now = now.Add([...]time.Duration{0, 0, time.Millisecond, 90 * time.Millisecond, 600 * time.Millisecond, 3 * time.Second}[after%6])

@@ -40,6 +40,9 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, client netip.Ad
 		s.refuse(w, askerOf(r), f)
 		return
 	}
+	if !s.enter(w, askerOf(r), f) {
+		return
+	}
 	s.dialled(w, r, f)
 }
 
@@ -62,7 +65,7 @@ func (s *Server) dialled(w http.ResponseWriter, r *http.Request, f *flow) {
 		return
 	}
 	f.reached(remoteOf(up))
-	down, early, err := detach(w)
+	down, early, err := detach(w, f)
 	if err != nil {
 		_ = up.Close()
 		f.end("client")
@@ -77,12 +80,28 @@ func (s *Server) dialled(w http.ResponseWriter, r *http.Request, f *flow) {
 	go t.run()
 }
 
+// enter counts a flow in at its destination, or answers that this has as many as it may have.
+func (s *Server) enter(w http.ResponseWriter, by asker, f *flow) bool {
+	f.to = hostPort{f.facts.Authority, f.facts.Port}
+	if f.entered = s.admission.open(f.to); f.entered {
+		return true
+	}
+	s.meets(limitDestination, f.occasion())
+	f.guard = "limit"
+	f.status = limited[limitDestination].status
+	f.end("guarded")
+	s.record(f, f.last())
+	s.refusals.limited(w, by, limitDestination)
+	return false
+}
+
 // refuse records and then answers a flow that the policy blocks.
 func (s *Server) refuse(w http.ResponseWriter, by asker, f *flow) {
 	f.status = s.refusals.status(&f.ruling)
 	f.end("refused")
 	s.count(f)
 	s.record(f, audit.Refused)
+	s.quiet.refused(f)
 	s.refusals.policy(w, by, &f.ruling)
 }
 
@@ -122,8 +141,7 @@ func (s *Server) noteFailure(f *flow, err error) {
 func (s *Server) noteGuard(f *flow, guard, detail string) {
 	f.guard = guard
 	s.cfg.Observer.Guarded(guard)
-	s.cfg.Log.Warn("destination refused", zap.String("client", f.client.Addr().String()),
-		zap.String("host", host.Join(f.facts.Authority, f.facts.Port)), zap.String("guard", guard), zap.String("detail", detail))
+	s.quiet.destination(f, guard, detail)
 }
 
 // portAllowed is the port guard: 80, 443, the ports of the policy's endpoints, and those that the operator opened.
@@ -132,9 +150,9 @@ func (s *Server) portAllowed(f *flow) bool {
 }
 
 // detach takes the client's connection from the fast lane or from net/http, with every byte that was read and not yet used.
-func detach(w http.ResponseWriter) (*net.TCPConn, []byte, error) {
+func detach(w http.ResponseWriter, f *flow) (*net.TCPConn, []byte, error) {
 	if lw, ok := w.(*laneWriter); ok {
-		return lw.detach()
+		return lw.detach(f)
 	}
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -147,6 +165,7 @@ func detach(w http.ResponseWriter) (*net.TCPConn, []byte, error) {
 	}
 	early := buffered(rw.Reader)
 	tcp, held := front.Detach()
+	f.release = front.release
 	if err := tcp.SetDeadline(time.Time{}); err != nil {
 		_ = tcp.Close()
 		return nil, nil, err

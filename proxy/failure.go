@@ -19,6 +19,8 @@ func failureOf(err error) failure {
 	}
 	if dial, ok := errors.AsType[*DialError](err); ok {
 		switch {
+		case descriptorsExhausted(err):
+			return failure{http.StatusServiceUnavailable, "descriptors", "proxy_internal_error", "this gateway has run out of file descriptors"}
 		case dial.Reason == "dns" && dial.Timeout():
 			return failure{http.StatusGatewayTimeout, "dns", "dns_timeout", "the name was not resolved in time"}
 		case dial.Reason == "dns":

@@ -29,7 +29,10 @@ type flow struct {
 	broken  bool                  // an answer did not go through whole; known to the goroutine that handles the request
 	in, out atomic.Int64          // bytes from and to the client
 
-	place place // among the open flows
+	place   place // among the open flows
+	to      hostPort
+	entered bool   // it counts at its destination
+	release func() // gives up the client's connection, which a tunnel has taken over; nil otherwise
 
 	// What follows is read and changed under mu while the flow is open: flows judge it again.
 	mu       sync.Mutex
@@ -180,6 +183,12 @@ func (s *Server) close(f *flow) {
 	f.mu.Unlock()
 	s.count(f)
 	s.cfg.Observer.FlowClosed(f.kind, f.endedBy())
+	if f.entered {
+		s.admission.close(f.to)
+	}
+	if f.release != nil {
+		f.release()
+	}
 	s.flows.remove(f)
 }
 

@@ -32,7 +32,7 @@ type foldKey struct {
 // occasion is of whom and of what destination a line tells, if of any. The latest is named where one line stands for many.
 type occasion struct {
 	client netip.Addr
-	to     destination
+	to     hostPort
 }
 
 func (o *occasion) fields() []zap.Field {
@@ -40,8 +40,8 @@ func (o *occasion) fields() []zap.Field {
 	if o.client.IsValid() {
 		fields = append(fields, zap.String("client", o.client.String()))
 	}
-	if !o.to.host.IsZero() {
-		fields = append(fields, zap.String("host", host.Join(o.to.host, o.to.port)))
+	if !o.to.name.IsZero() {
+		fields = append(fields, zap.String("host", host.Join(o.to.name, o.to.port)))
 	}
 	return fields
 }

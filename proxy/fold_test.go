@@ -35,7 +35,7 @@ func (l listened) hear(client netip.Addr, what, of string) {
 	if err != nil {
 		panic(err)
 	}
-	l.say(foldKey{aboutTests, client, what}, occasion{client, destination{name, 443}}, func() []zap.Field {
+	l.say(foldKey{aboutTests, client, what}, occasion{client, hostPort{name, 443}}, func() []zap.Field {
 		return []zap.Field{zap.Bool("first", true)}
 	})
 }

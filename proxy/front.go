@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,7 @@ type front struct {
 
 	mu      sync.Mutex
 	accepts []*net.TCPListener
+	loops   []*acceptor
 	open    map[*lane]struct{}
 	closing bool
 	over    chan struct{} // closed when closing
@@ -37,11 +39,22 @@ func newFront(s *Server) *front {
 
 // take begins to serve an accepted connection.
 func (f *front) take(c *net.TCPConn) {
-	l := newLane(f, c)
+	client, zoned := addresses(c)
+	seat, met := f.server.admission.connect(client.Addr())
+	if met != "" {
+		f.server.meets(met, occasion{client: client.Addr()})
+		f.server.door.turnAway(c, met)
+		return
+	}
+	if !f.server.cfg.Clients.Allowed(zoned) {
+		client = netip.AddrPort{}
+	}
+	l := newLane(f, c, client, seat)
 	f.mu.Lock()
 	if f.closing {
 		f.mu.Unlock()
 		_ = c.Close()
+		l.release()
 		return
 	}
 	f.open[l] = struct{}{}
@@ -61,10 +74,11 @@ func (f *front) forget(l *lane) {
 }
 
 // listen notes a listener to be closed with the front; false if that is closed already.
-func (f *front) listen(l *net.TCPListener) bool {
+func (f *front) listen(l *net.TCPListener, a *acceptor) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.accepts = append(f.accepts, l)
+	f.loops = append(slices.Clone(f.loops), a)
 	return !f.closing
 }
 
@@ -110,15 +124,27 @@ func (f *front) abort() {
 	}
 }
 
-// handOver gives a connection to net/http, which reads first what is held. A head that has begun must be complete by headBy.
-func (f *front) handOver(c *net.TCPConn, held []byte, headBy time.Time) {
-	conn := newFrontConn(c, f.limits)
-	conn.Conn = &writeLimited{Conn: c, limit: f.limits.Idle} // what is written is taken within the limit, too
-	conn.replay(held, headBy)
+// release gives up the seat of a connection that is closed. Whoever waits for descriptors may have its own.
+func (f *front) release(s seat) {
+	s.release(time.Now())
+	f.mu.Lock()
+	loops := f.loops
+	f.mu.Unlock()
+	for _, a := range loops {
+		a.freed()
+	}
+}
+
+// handOver gives a connection to net/http, which reads first what is held.
+func (f *front) handOver(l *lane) {
+	conn := newFrontConn(l.tcp, f.limits)
+	conn.Conn = &writeLimited{Conn: l.tcp, limit: f.limits.Idle} // what is written is taken within the limit, too
+	conn.seat, conn.release = l.seat, l.release
+	conn.replay(l.buf[l.r:l.w], l.headBy)
 	select {
 	case f.others <- conn:
 	case <-f.over:
-		_ = c.Close()
+		_ = conn.Close()
 	}
 }
 

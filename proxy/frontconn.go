@@ -49,6 +49,8 @@ type frontConn struct {
 	tcp     *net.TCPConn // the same, for Detach
 	limits  frontLimits
 	framing framing
+	seat    seat
+	release func() // gives up the seat, once, when the connection is closed; nil: there is none
 
 	// buf[r:w] was received and not read yet, of which the first free bytes are let through. Buf is nil while nothing is
 	// held, as on an idle connection: then bytes go straight to the caller.
@@ -269,6 +271,9 @@ func (c *frontConn) Close() error {
 	if c.faulted.Swap(false) && c.CloseWrite() == nil {
 		_ = c.Conn.SetReadDeadline(time.Now().Add(lingerTime))
 		_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes)
+	}
+	if c.release != nil {
+		defer c.release()
 	}
 	return c.Conn.Close()
 }

@@ -268,6 +268,7 @@ func (s *seen) Guarded(guard string)           { s.add("guarded " + guard) }
 func (s *seen) FlowOpened(kind string)         { s.add("opened " + kind) }
 func (s *seen) FlowClosed(kind, reason string) { s.add("closed " + kind + " " + reason) }
 func (s *seen) DialFailed(reason string)       { s.add("dial failed " + reason) }
+func (s *seen) Limited(limit string)           { s.add("limited " + limit) }
 
 // observed waits until the observer was told this.
 func (r *rig) observed(line string) {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,6 +23,10 @@ type lane struct {
 	tcp    *net.TCPConn
 	client netip.AddrPort // as the policy takes it
 	state  laneState
+
+	seat    seat
+	release func() // gives up the seat, once
+	left    bool   // another has the connection now, and the seat
 
 	wait waiter
 	buf  []byte // buf[r:w] came and was not used; nil while nothing is held
@@ -48,12 +53,9 @@ type lane struct {
 // laneHead is the largest head of a plain request in the fast lane.
 const laneHead = 8 << 10
 
-func newLane(f *front, c *net.TCPConn) *lane {
-	l := &lane{front: f, server: f.server, tcp: c}
-	var zoned netip.Addr
-	if l.client, zoned = addresses(c); !f.server.cfg.Clients.Allowed(zoned) {
-		l.client = netip.AddrPort{}
-	}
+func newLane(f *front, c *net.TCPConn, client netip.AddrPort, seat seat) *lane {
+	l := &lane{front: f, server: f.server, tcp: c, client: client, seat: seat}
+	l.release = sync.OnceFunc(func() { f.release(seat) })
 	l.wait.init(rawConn(c))
 	l.cutAsFunc = l.cut
 	return l
@@ -65,6 +67,9 @@ func (l *lane) run() {
 		if p := recover(); p != nil { // as net/http does: it ends this connection, and no other
 			l.server.cfg.Log.Error("panic in an exchange", zap.Any("panic", p), zap.Stack("stack"))
 			l.reset()
+		}
+		if !l.left {
+			l.release()
 		}
 	}()
 	for l.readHead() && l.serve() {
@@ -168,7 +173,14 @@ func (l *lane) giveBack() {
 
 // handOver leaves the connection to net/http.
 func (l *lane) handOver() {
-	l.front.handOver(l.tcp, l.buf[l.r:l.w], l.headBy)
+	l.left = true
+	l.front.handOver(l)
+}
+
+// limited answers a request of a client that makes too many.
+func (l *lane) limited(w *laneWriter, by asker) {
+	l.server.meets(limitRate, occasion{client: l.client.Addr()})
+	l.server.refusals.limited(w, by, limitRate)
 }
 
 // close ends the connection so that what was written arrives: bytes that were not read would turn the end into a reset.

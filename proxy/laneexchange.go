@@ -22,15 +22,21 @@ var (
 // it or send it on, as Server.forward does.
 func (l *lane) exchange(q *laneRequest) (goesOn bool) {
 	s := l.server
+	w := &laneWriter{lane: l, closing: q.close}
+	if !l.seat.request(time.Now()) {
+		l.limited(w, q.asker())
+		return w.goesOn()
+	}
 	f := newPlainFlow(l.client, q.method, q.name, q.port, q.path, "http://"+l.last.text+q.target)
 	s.judge(f)
-	if !s.portAllowed(f) || f.ruling.Verdict == policy.Block {
-		w := &laneWriter{lane: l, closing: q.close}
-		if !s.portAllowed(f) {
-			s.wrongPort(w, q.asker(), f)
-		} else {
-			s.refuse(w, q.asker(), f)
-		}
+	switch {
+	case !s.portAllowed(f):
+		s.wrongPort(w, q.asker(), f)
+		return w.goesOn()
+	case f.ruling.Verdict == policy.Block:
+		s.refuse(w, q.asker(), f)
+		return w.goesOn()
+	case !s.enter(w, q.asker(), f):
 		return w.goesOn()
 	}
 	s.open(f, l.cutAsFunc)

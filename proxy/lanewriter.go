@@ -47,12 +47,13 @@ func (*laneWriter) Write([]byte) (int, error) { panic("an answer that is no page
 func (w *laneWriter) goesOn() bool { return w.err == nil && !w.closing }
 
 // detach takes the connection out of the lane, with every byte that was read and not used.
-func (w *laneWriter) detach() (*net.TCPConn, []byte, error) {
+func (w *laneWriter) detach(f *flow) (*net.TCPConn, []byte, error) {
 	l := w.lane
 	if w.answered {
 		return nil, nil, errors.New("the request was answered already")
 	}
-	w.taken = true
+	w.taken, l.left = true, true
+	f.release = l.release
 	early := append([]byte(nil), l.buf[l.r:l.w]...)
 	return l.tcp, early, l.tcp.SetDeadline(time.Time{})
 }
@@ -61,6 +62,11 @@ func (w *laneWriter) detach() (*net.TCPConn, []byte, error) {
 func (l *lane) connect() (goesOn bool) {
 	r := l.readConnect()
 	w := &laneWriter{lane: l, closing: true}
+	if !l.seat.request(time.Now()) {
+		l.limited(w, askerOf(r))
+		l.close()
+		return false
+	}
 	l.server.connect(w, r, l.client)
 	if !w.taken {
 		l.close()

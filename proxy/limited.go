@@ -51,8 +51,8 @@ func (l limitName) refusal() *refusal {
 }
 
 // limited answers a request that meets a limit.
-func (rf *refusals) limited(w http.ResponseWriter, r *http.Request, l limitName) {
-	rf.until(l).write(w, r, l.refusal())
+func (rf *refusals) limited(w http.ResponseWriter, by asker, l limitName) {
+	rf.until(l).write(w, by, l.refusal())
 }
 
 // until is for answers that ask for a pause as a limit wants it: shorter than after a refusal of the policy, which stays.

@@ -56,13 +56,13 @@ func TestARequestThatMeetsALimit(t *testing.T) {
 	t.Parallel()
 	for l := range limited {
 		w := httptest.NewRecorder()
-		testRefusals.limited(w, httptest.NewRequest(http.MethodGet, "http://free.example/", nil), l)
+		testRefusals.limited(w, askerOf(httptest.NewRequest(http.MethodGet, "http://free.example/", nil)), l)
 		wantLimited(t, l, w.Code, w.Header(), w.Body.String())
 
 		r := httptest.NewRequest(http.MethodGet, "http://free.example/", nil)
 		r.Header.Set("Accept", "text/html,*/*")
 		page := httptest.NewRecorder()
-		testRefusals.limited(page, r, l)
+		testRefusals.limited(page, askerOf(r), l)
 		if page.Code != w.Code || page.Header().Get("Retry-After") != w.Header().Get("Retry-After") || !strings.Contains(page.Body.String(), limitAnswers[l].setting) {
 			t.Errorf("%s: %d %v %s", l, page.Code, page.Header(), page.Body)
 		}

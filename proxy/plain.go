@@ -37,6 +37,9 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, client netip.Ad
 		s.refuse(w, askerOf(r), f)
 		return
 	}
+	if !s.enter(w, askerOf(r), f) {
+		return
+	}
 	// The target wins over Host: one value for the policy, the dial and the origin.
 	r.URL.Host = hostField(name, port)
 	r.Host = r.URL.Host

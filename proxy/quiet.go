@@ -100,5 +100,5 @@ func (q *quiet) close() {
 }
 
 func (f *flow) occasion() occasion {
-	return occasion{client: f.client.Addr(), to: destination{f.facts.Authority, f.facts.Port}}
+	return occasion{client: f.client.Addr(), to: hostPort{f.facts.Authority, f.facts.Port}}
 }

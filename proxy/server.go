@@ -31,6 +31,7 @@ type Observer interface {
 	FlowOpened(kind string)
 	FlowClosed(kind, reason string)
 	DialFailed(reason string)
+	Limited(limit string) // one of the words of limits
 }
 
 // Config is what a Server needs. Every field without a remark is required.
@@ -49,6 +50,8 @@ type Config struct {
 	Headers    int           // fields of a request head
 	Hello      time.Duration // from the first byte of a request head or ClientHello to its end
 	Idle       time.Duration // without a byte in either direction
+	Lifetime   time.Duration // of a tunnel; 0: no limit
+	Limits     AdmissionLimits
 	RetryAfter time.Duration // told to refused clients; 0: not told
 	Operator   Operator
 	Ungoverned bool // record ungoverned flows too
@@ -59,15 +62,21 @@ type Operator struct{ Name, Contact, URL string }
 
 // Server is the explicit proxy.
 type Server struct {
-	cfg      Config
-	gate     gate
-	http     *http.Server
-	road     *originTripper
-	plain    http.Handler
-	flows    *flows
-	origins  origins
-	front    *front
+	cfg     Config
+	gate    gate
+	http    *http.Server
+	road    *originTripper
+	plain   http.Handler
+	flows   *flows
+	origins origins
+	front   *front
+
+	admission *admission
+	door      *door
+	quiet     *quiet
+
 	begin    sync.Once
+	running  context.Context //nolint:containedctx // the life of what start runs
 	unwatch  context.CancelFunc
 	beside   sync.WaitGroup // what start runs
 	refusals *refusals
@@ -76,11 +85,14 @@ type Server struct {
 // New makes a server. It starts no goroutine before Serve.
 func New(cfg Config) *Server {
 	s := &Server{cfg: cfg, flows: newFlows()}
-	s.front = newFront(s)
+	s.admission, s.quiet = newAdmission(cfg.Limits), newQuiet(cfg.Log)
+	s.running, s.unwatch = context.WithCancel(context.Background())
 	s.gate = gate{policies: cfg.Policies, clock: cfg.Clock, recorder: cfg.Recorder}
 	s.road = &originTripper{transport: newTransport(cfg.Dialer, cfg.Idle), idle: cfg.Idle, failed: s.noAnswer}
 	s.plain = newForwarder(s.road, cfg.Log)
 	s.refusals = newRefusals(cfg.RetryAfter, cfg.Operator)
+	s.door = newDoor(s.refusals)
+	s.front = newFront(s)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	s.http = &http.Server{ //nolint:gosec // the front has a deadline for heads
@@ -113,27 +125,32 @@ func (s *Server) Serve(l net.Listener) error {
 		return errors.New("the proxy listens on TCP only")
 	}
 	s.begin.Do(s.start)
-	if !s.front.listen(tcp) {
+	inheritKeepAlive(tcp)
+	a := newAcceptor(tcp, s.front.take, func(c *net.TCPConn) { s.door.turnAway(c, limitDescriptors) }, s.notTaken)
+	if !s.front.listen(tcp, a) {
 		_ = tcp.Close()
 		return nil
 	}
-	for {
-		c, err := tcp.AcceptTCP()
-		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return nil
-			}
-			return err
-		}
-		s.front.take(c)
+	return a.run(s.running)
+}
+
+// notTaken counts and logs that a client could not be accepted.
+func (s *Server) notTaken(err error) {
+	if descriptorsExhausted(err) {
+		s.cfg.Observer.Limited(string(limitDescriptors))
 	}
+	s.quiet.notTaken(err)
+}
+
+// meets counts and logs that somebody met a limit.
+func (s *Server) meets(l limitName, o occasion) {
+	s.cfg.Observer.Limited(string(l))
+	s.quiet.limited(l, o)
 }
 
 // start runs what goes on beside the listeners.
 func (s *Server) start() {
-	ctx, cancel := context.WithCancel(context.Background())
-	s.unwatch = cancel
-	s.beside.Go(func() { s.watch(ctx) })
+	s.beside.Go(func() { s.watch(s.running) })
 	s.beside.Go(func() { _ = s.http.Serve(frontListener{s.front}) }) // until the front is closed
 }
 
@@ -156,12 +173,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		_ = s.front.wait(context.WithoutCancel(ctx))
 		_ = s.flows.drain(context.WithoutCancel(ctx))
 	}
-	if s.unwatch != nil {
-		s.unwatch()
-	}
+	s.unwatch()
 	s.beside.Wait()
+	s.door.wait()
 	s.origins.close()
 	s.road.transport.CloseIdleConnections()
+	s.quiet.close()
 	return err
 }
 
@@ -172,9 +189,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	client, zoned := clientOf(r)
+	if !frontOfRequest(r).seat.request(time.Now()) {
+		s.meets(limitRate, occasion{client: client.Addr()})
+		s.refusals.limited(w, askerOf(r), limitRate)
+		return
+	}
 	if !s.cfg.Clients.Allowed(zoned) {
-		s.cfg.Log.Warn("client refused", zap.String("client", client.Addr().String()),
-			zap.String("hint", "to admit it: "+s.cfg.Clients.Admit(client.Addr())))
+		s.quiet.stranger(client.Addr(), s.cfg.Clients)
 		s.cfg.Observer.Guarded("client")
 		s.refusals.guard(w, askerOf(r), "client", "this address may not use this proxy")
 		return
@@ -197,8 +218,7 @@ func (s *Server) fault(w http.ResponseWriter, r *http.Request, fault *Fault) {
 
 func (s *Server) noteFault(r *http.Request, fault *Fault) {
 	client, _ := clientOf(r)
-	s.cfg.Log.Info("request not understood", zap.String("client", client.Addr().String()),
-		zap.Int("status", fault.Status), zap.String("code", fault.Code), zap.String("detail", fault.Detail))
+	s.quiet.fault(client.Addr(), fault)
 }
 
 // connKey is the context key of the client's connection, a *frontConn.

@@ -60,7 +60,8 @@ func TestFaultyRequestsAreAnsweredAndGoNoFurther(t *testing.T) {
 	if o.came.Load() != 0 {
 		t.Error("the origin was dialled")
 	}
-	if got := r.logs.FilterMessage("request not understood").Len(); got != len(faultyRequests) {
+	r.quiet.close()
+	if got := heardIn(r.logs.FilterMessage("request not understood")); got != int64(len(faultyRequests)) {
 		t.Errorf("%d lines in the log for %d requests", got, len(faultyRequests))
 	}
 }

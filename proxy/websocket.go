@@ -50,7 +50,7 @@ func (s *Server) webSocket(w http.ResponseWriter, r *http.Request, f *flow) {
 		return
 	}
 	setWebSocket(resp.Header)
-	down, early, err := detach(w)
+	down, early, err := detach(w, f)
 	if err != nil {
 		f.end("client")
 		return

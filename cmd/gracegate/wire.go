@@ -72,7 +72,7 @@ func (g *gateway) policy() *policy.Policy { return g.policies.Current() }
 
 // listen opens every listener, and builds what must know their addresses: the proxy is no destination of its own.
 func (g *gateway) listen(ctx context.Context) error {
-	var lc net.ListenConfig
+	lc := proxy.ListenConfig()
 	open := func(setting, addr string) (net.Listener, error) {
 		l, err := lc.Listen(ctx, "tcp", addr)
 		if err != nil {
