@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -67,11 +68,15 @@ func serve(ctx context.Context, cfg *config.Config, log, records *zap.Logger, re
 			defer files.close()
 		}
 	}
+	if cfg.Limits.Memory > 0 {
+		debug.SetMemoryLimit(cfg.Limits.Memory)
+	}
 	g, err := newGateway(cfg, clk, log, records)
 	if err != nil {
 		return err
 	}
 	announce(cfg, g.policy(), clk, log)
+	g.connections = processFiles().fitConnections(cfg.Limits.Connections, log)
 	if err := g.listen(ctx); err != nil {
 		g.close(context.WithoutCancel(ctx))
 		return err

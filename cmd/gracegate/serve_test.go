@@ -20,7 +20,8 @@ import (
 
 // The commands of a script that runs a gateway:
 //
-//	serve [FLAG...]     run gracegate serve on free ports, and wait until it is ready; $PROXY and $ADMIN are its addresses
+//	serve [FLAG...]     run gracegate serve on free ports, and wait until it is ready; $PROXY and $ADMIN are its addresses. With
+//	                    $OPEN_FILES that is its limit of open files, and it may not raise it
 //	origin              run gracegate demo's origins on free ports; $ORIGIN and $ORIGIN_TLS are their addresses
 //	logged PATTERN      wait for a line in the log of serve, after the one that was waited for last; it is the standard output
 //	signal HUP|TERM|INT send a signal to serve
@@ -139,17 +140,34 @@ type background struct {
 	more chan struct{} // closed when text has grown
 }
 
+// withOpenFiles is a script for a shell that runs a command with a limit of open files. Root could raise it; this takes that
+// from it.
+const withOpenFiles = `ulimit -n "$0"
+[ "$(id -u)" != 0 ] || set -- setpriv --bounding-set -sys_resource "$@"
+exec "$@"`
+
 func start(ts *testscript.TestScript, stdin *os.File, args ...string) *background {
-	b := &background{done: make(chan struct{}), more: make(chan struct{})}
-	b.cmd = exec.Command("gracegate", args...)
+	command := append([]string{"gracegate"}, args...)
+	if files := ts.Getenv("OPEN_FILES"); files != "" {
+		command = append([]string{"sh", "-c", withOpenFiles, files}, command...)
+	}
+	cmd := exec.Command(command[0], command[1:]...)
+	if stdin != nil { // a nil file is no nil reader
+		cmd.Stdin = stdin
+	}
+	return startCommand(ts, cmd)
+}
+
+// startCommand starts a command with the directory of the script, and some of its environment besides its own.
+func startCommand(ts *testscript.TestScript, cmd *exec.Cmd) *background {
+	b := &background{cmd: cmd, done: make(chan struct{}), more: make(chan struct{})}
 	b.cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "GORACE"} {
-		b.cmd.Env = append(b.cmd.Env, name+"="+ts.Getenv(name))
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "GORACE", "GOMEMLIMIT"} {
+		if value := ts.Getenv(name); value != "" {
+			b.cmd.Env = append(b.cmd.Env, name+"="+value)
+		}
 	}
 	b.cmd.Stdout, b.cmd.Stderr = b, b
-	if stdin != nil { // a nil file is no nil reader
-		b.cmd.Stdin = stdin
-	}
 	ts.Check(b.cmd.Start())
 	go func() {
 		b.err = b.cmd.Wait()

@@ -40,6 +40,8 @@ type gateway struct {
 	metrics  *console.Metrics
 	clients  *proxy.Clients
 
+	connections int // that fit the process, at most limits.connections; 0: nobody counts them
+
 	proxies  []net.Listener
 	admin    net.Listener
 	server   *proxy.Server
