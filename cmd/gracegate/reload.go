@@ -32,14 +32,14 @@ func (s *reloadState) lastError() string {
 	return s.last
 }
 
-// reloadOnSignal reads the files again on every signal from hup.
-func (g *gateway) reloadOnSignal(ctx context.Context, hup <-chan os.Signal) {
+// reloadOnSignal calls reload on every signal from hup, until ctx ends.
+func reloadOnSignal(ctx context.Context, hup <-chan os.Signal, reload func(why string)) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-hup:
-			g.reload("SIGHUP")
+			reload("SIGHUP")
 		}
 	}
 }

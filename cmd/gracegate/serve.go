@@ -77,17 +77,16 @@ func serve(ctx context.Context, cfg *config.Config, log, records *zap.Logger, re
 	}
 	announce(cfg, g.policy(), clk, log)
 	g.connections = processFiles().fitConnections(cfg.Limits.Connections, log)
-	if err := g.listen(ctx); err != nil {
+	if g.passed, err = takePassed(); err == nil {
+		err = g.listen(ctx)
+	}
+	if err != nil {
 		g.close(context.WithoutCancel(ctx))
 		return err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	go func() { stop(g.serve()) }()
-	go g.reloadOnSignal(ctx, hup)
-	if files != nil {
-		go files.run(ctx, log, func() { g.reload("files changed") })
-	}
 	proxies, admin := g.addresses()
 	log.Info("listening", zap.Strings("proxy", proxies), zap.String("admin", admin))
 	if readyFile != "" {
@@ -96,17 +95,36 @@ func serve(ctx context.Context, cfg *config.Config, log, records *zap.Logger, re
 			return failed(err, "--ready-file names a file that can be written")
 		}
 	}
-	<-ctx.Done()
-	release()
-	log.Info("draining", zap.Duration("at_most", cfg.Limits.Drain))
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Limits.Drain)
-	defer cancel()
-	cut := g.close(drain)
+	cut := g.attend(ctx, newSupervisor(log), hup, files, release)
 	log.Info("stopped", zap.Bool("flows_cut", cut))
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return failed(cause, "")
 	}
 	return nil
+}
+
+// attend reloads the policy on every signal from hup and on changes of the files, if they are watched, until ctx ends. Then it
+// calls release, drains the gateway, and tells whether flows had to be cut. The service manager hears of it all.
+func (g *gateway) attend(ctx context.Context, manager *supervisor, hup <-chan os.Signal, files *watcher, release func()) (cut bool) {
+	manager.ready(g.summary())
+	reload := func(why string) { manager.reload(func() { g.reload(why) }, g.summary) }
+	go reloadOnSignal(ctx, hup, reload)
+	if files != nil {
+		go files.run(ctx, g.log, func() { reload("files changed") })
+	}
+	watched, unwatch := context.WithCancel(context.WithoutCancel(ctx)) // also while it drains
+	defer unwatch()
+	go manager.watch(watched, g.answer, g.summary)
+
+	<-ctx.Done()
+	release()
+	limit := g.cfg.Limits.Drain
+	g.draining.Store(true) // /readyz tells it from here on, while clients are still accepted
+	manager.stop("draining, at most " + limit.String())
+	g.log.Info("draining", zap.Duration("at_most", limit))
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	defer cancel()
+	return g.close(drain)
 }
 
 func newClock(cfg *config.Config) *clock.Clock {

@@ -32,8 +32,8 @@ import (
 // patience bounds every wait: no machine is as slow as that.
 const patience = time.Minute
 
-// gate is the gateway of a script.
-type gate struct{ serve *background }
+// gate is the gateway of a script, and what it told the service manager.
+type gate struct{ serve, manager *background }
 
 type gateKey struct{}
 

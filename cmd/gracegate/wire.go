@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -40,7 +39,8 @@ type gateway struct {
 	metrics  *console.Metrics
 	clients  *proxy.Clients
 
-	connections int // that fit the process, at most limits.connections; 0: nobody counts them
+	connections int    // that fit the process, at most limits.connections; 0: nobody counts them
+	passed      passed // by the service manager
 
 	proxies  []net.Listener
 	admin    net.Listener
@@ -74,27 +74,8 @@ func (g *gateway) policy() *policy.Policy { return g.policies.Current() }
 
 // listen opens every listener, and builds what must know their addresses: the proxy is no destination of its own.
 func (g *gateway) listen(ctx context.Context) error {
-	lc := proxy.ListenConfig()
-	open := func(setting, addr string) (net.Listener, error) {
-		l, err := lc.Listen(ctx, "tcp", addr)
-		if err != nil {
-			return nil, failed(fmt.Errorf("%s %q: %w", setting, addr, err), "another process may hold the port; choose another with "+setting)
-		}
-		return l, nil
-	}
-	for _, addr := range g.cfg.Listen.Proxy {
-		l, err := open("listen.proxy", addr)
-		if err != nil {
-			return err
-		}
-		g.proxies = append(g.proxies, l)
-	}
-	if g.cfg.Listen.Admin != "" {
-		l, err := open("listen.admin", g.cfg.Listen.Admin)
-		if err != nil {
-			return err
-		}
-		g.admin = l
+	if err := g.openListeners(ctx); err != nil {
+		return err
 	}
 	pac := pacHandler(g.proxies)
 	g.server = g.newServer(pac)
@@ -155,6 +136,7 @@ func (g *gateway) newConsole(pac http.Handler) error {
 		Version:  map[string]string{"version": version()},
 		Metrics:  g.metrics.Handler(),
 		PAC:      pac,
+		Pprof:    g.cfg.Admin.Pprof,
 	}), zap.NewStdLog(g.log.Named("console")))
 	return nil
 }
@@ -198,7 +180,6 @@ func (g *gateway) serve() error {
 
 // close stops accepting, drains until ctx ends, and writes out the records. It tells whether flows had to be cut.
 func (g *gateway) close(ctx context.Context) (cut bool) {
-	g.draining.Store(true)
 	if g.server != nil {
 		cut = g.server.Shutdown(ctx) != nil
 	}

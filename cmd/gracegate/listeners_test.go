@@ -1,0 +1,71 @@
+package main
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gracegate/gracegate/config"
+	"github.com/gracegate/gracegate/policy/host"
+)
+
+func TestPassedSocketsMustBeTCP(t *testing.T) {
+	if os.PathSeparator != '/' {
+		t.Skip("no sockets are passed on this system")
+	}
+	datagrams, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer datagrams.Close()
+	local, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "s"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer local.Close()
+	pipe, other, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	files := []*os.File{pipe}
+	for _, socket := range []interface{ File() (*os.File, error) }{datagrams, local} {
+		f, err := socket.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	var p passed
+	for _, f := range files {
+		if err := p.take(f); err == nil || !strings.Contains(err.Error(), "is no TCP listener") || len(p.proxies) > 0 {
+			t.Errorf("%s: %v, %v", f.Name(), err, p.proxies)
+		}
+	}
+}
+
+// elsewhere is a listener that others can reach.
+type elsewhere struct{ net.Listener }
+
+func (elsewhere) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 9), Port: 9128} }
+
+// To be handed the socket is no way around what an admin listener that others can reach needs.
+func TestPassedAdminListenerNeedsAToken(t *testing.T) {
+	t.Parallel()
+	g := &gateway{cfg: config.Default(), passed: passed{proxies: []net.Listener{elsewhere{}}, admin: elsewhere{}}}
+	err := g.openListeners(t.Context())
+	const want = `socket "admin" of the service manager: listen.admin: "192.0.2.9:9128" is not loopback and needs admin.hosts and admin.token-file (or listen on 127.0.0.1)`
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	name, err := host.Parse("gate.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.cfg.Admin.Hosts, g.cfg.Admin.TokenFile = []host.Name{name}, "token"
+	if err := g.openListeners(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
