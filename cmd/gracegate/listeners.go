@@ -62,8 +62,7 @@ func (p *passed) take(f *os.File) error {
 
 // openListeners opens what the settings name and nobody passed.
 func (g *gateway) openListeners(ctx context.Context) error {
-	var lc net.ListenConfig
-	open := func(setting, addr string) (net.Listener, error) {
+	open := func(lc net.ListenConfig, setting, addr string) (net.Listener, error) {
 		l, err := lc.Listen(ctx, "tcp", addr)
 		if err != nil {
 			return nil, failed(fmt.Errorf("%s %q: %w", setting, addr, err), "another process may hold the port; choose another with "+setting)
@@ -78,7 +77,7 @@ func (g *gateway) openListeners(ctx context.Context) error {
 	}
 	if len(g.proxies) == 0 {
 		for _, addr := range g.cfg.Listen.Proxy {
-			l, err := open("listen.proxy", addr)
+			l, err := open(proxyListening(), "listen.proxy", addr)
 			if err != nil {
 				return err
 			}
@@ -86,7 +85,7 @@ func (g *gateway) openListeners(ctx context.Context) error {
 		}
 	}
 	if g.admin == nil && g.cfg.Listen.Admin != "" {
-		l, err := open("listen.admin", g.cfg.Listen.Admin)
+		l, err := open(net.ListenConfig{}, "listen.admin", g.cfg.Listen.Admin)
 		if err != nil {
 			return err
 		}

@@ -96,6 +96,10 @@ func (g *gateway) newServer(pac http.Handler) *proxy.Server {
 		Policies: g.policies, Clock: g.clock.Now, Recorder: g.recorder, Observer: g.metrics,
 		Dialer: g.newDialer(), Clients: g.clients, Ports: openedPorts(cfg), Local: local, Log: g.log.Named("proxy"),
 		Head: int(cfg.Limits.Header), Headers: cfg.Limits.HeaderCount, Hello: cfg.Limits.Hello, Idle: cfg.Limits.Idle,
+		Lifetime: cfg.Limits.Lifetime,
+		Limits: proxy.AdmissionLimits{
+			Connections: g.connections, PerClient: cfg.Limits.PerClient, PerDestination: cfg.Limits.PerDestination, Rate: cfg.Limits.Rate,
+		},
 		RetryAfter: cfg.Deny.RetryAfter, Ungoverned: cfg.Audit.Ungoverned,
 		Operator: proxy.Operator{Name: cfg.Operator.Name, Contact: cfg.Operator.Contact, URL: cfg.Operator.URL},
 	})
@@ -137,9 +141,26 @@ func (g *gateway) newConsole(pac http.Handler) error {
 		Metrics:  g.metrics.Handler(),
 		PAC:      pac,
 		Pprof:    g.cfg.Admin.Pprof,
+		Flows:    g.openFlows,
 	}), zap.NewStdLog(g.log.Named("console")))
 	return nil
 }
+
+// openFlows shows the open flows on the admin listener.
+func (g *gateway) openFlows(limit int) ([]console.Flow, int) {
+	open, total := g.server.OpenFlows(limit)
+	shown := make([]console.Flow, len(open))
+	for i, f := range open {
+		shown[i] = console.Flow{
+			Kind: f.Kind, State: f.State.String(), Client: f.Client, User: f.User, Host: f.Host.String(), Port: f.Port, SNI: f.SNI.String(),
+			Upstream: f.Upstream, Since: f.Since, BytesIn: f.BytesIn, BytesOut: f.BytesOut, NextChange: f.NextChange,
+		}
+	}
+	return shown, total
+}
+
+// proxyListening is how the listeners of the proxy are opened.
+func proxyListening() net.ListenConfig { return proxy.ListenConfig() }
 
 func (g *gateway) status() console.Status {
 	return console.Status{
