@@ -11,6 +11,9 @@ import (
 // first connection that comes about (RFC 8305, section 5). When it returns, every try has ended and what came too late is
 // closed. If none comes about, the error is that of the first address.
 func race[C io.Closer](ctx context.Context, to []netip.AddrPort, delay time.Duration, try func(context.Context, netip.AddrPort) (C, error)) (C, error) {
+	if len(to) == 1 {
+		return try(ctx, to[0])
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	type result struct {

@@ -214,12 +214,20 @@ func (l *lane) cut() {
 func (l *lane) send(parts ...[]byte) error {
 	idle := l.front.limits.Idle
 	bufs := net.Buffers(parts)
+	write := func() (int64, error) { return bufs.WriteTo(l.tcp) }
+	if len(parts) == 1 {
+		write = func() (int64, error) {
+			n, err := l.tcp.Write(parts[0])
+			parts[0] = parts[0][n:]
+			return int64(n), err
+		}
+	}
 	for began := time.Now(); ; {
 		if idle > 0 && l.writableBy.Sub(began) < idle/2 {
 			l.writableBy = began.Add(idle)
 			_ = l.tcp.SetWriteDeadline(l.writableBy)
 		}
-		n, err := bufs.WriteTo(l.tcp)
+		n, err := write()
 		switch now := time.Now(); {
 		case err == nil:
 			return nil
