@@ -80,7 +80,7 @@ func TestFlowsAgainstAList(t *testing.T) {
 	fs := newFlows()
 	due := make(map[*flow]int64)
 	now := int64(0)
-	for range 20_000 {
+	for range 8_000 {
 		switch n := random.IntN(100); {
 		case n < 45:
 			f := &flow{ruling: ruling{policy: in}}
