@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -174,14 +173,4 @@ func echoWithFewDescriptors(t *testing.T) {
 		t.Errorf("%d descriptors at first, %d at the end", before, after)
 	}
 	_, _ = fmt.Fprintln(os.Stdout, failures, "failures")
-}
-
-// descriptors is how many this process has open.
-func descriptors(t *testing.T) int {
-	t.Helper()
-	names, err := filepath.Glob("/dev/fd/*")
-	if err != nil || len(names) == 0 {
-		t.Skip("no /dev/fd on this system")
-	}
-	return len(names)
 }

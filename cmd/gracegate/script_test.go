@@ -48,7 +48,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": scriptExits, "until": scriptUntil,
 			"serve": scriptServe, "origin": scriptOrigin, "logged": scriptLogged, "signal": scriptSignal, "stopped": scriptStopped,
-			"questions": scriptQuestions, "systemd": scriptSystemd, "notified": scriptNotified,
+			"questions": scriptQuestions, "systemd": scriptSystemd, "notified": scriptNotified, "trickle": scriptTrickle,
 		},
 	})
 }
