@@ -76,6 +76,7 @@ func (s *Server) dialled(w http.ResponseWriter, r *http.Request, f *flow) {
 		return
 	}
 	t := &tunnel{relay: newRelay(f, s.cfg.Idle, down, up), server: s, early: early}
+	t.watch.lifetime = s.cfg.Lifetime
 	f.setCut(t.cut)
 	go t.run()
 }

@@ -239,7 +239,7 @@ func (d *Dialer) listens(addr netip.Addr, port uint16) bool {
 // connect dials one address. The check is made once more on what the socket is about to connect to.
 func connect(ctx context.Context, to netip.AddrPort, check func(netip.AddrPort) error) (*net.TCPConn, error) {
 	dialer := net.Dialer{
-		KeepAliveConfig: keepAlive,
+		KeepAlive: -1, // a tunnel has it when it is older; whatever else waits for an origin has its own limit
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
 			return checkSocket(address, to, check)
 		},

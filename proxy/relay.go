@@ -2,9 +2,9 @@ package proxy
 
 import (
 	"errors"
-	"io"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -13,42 +13,49 @@ import (
 // relay carries bytes between a client and an origin, each way until its source ends. An end is passed on as a half-close; a
 // failure ends both sides with a reset, so that neither takes what it has for the whole.
 type relay struct {
-	flow     *flow
-	idle     time.Duration // without a byte in either direction; 0: no limit
-	down, up side          // to the client, to the origin
+	flow         *flow
+	down, up     side // the client, the origin
+	toDown, toUp direction
+	watch        watch
+	pipes        *pipePool
 
-	whole    atomic.Bool  // the origin has said all, and the client got it
-	refused  atomic.Bool  // the client is being told so: leave its side open for that
-	lastByte atomic.Int64 // real time of the last byte in either direction, in nanoseconds
+	ends    atomic.Int32 // of the two directions, those that came to their end
+	whole   atomic.Bool  // the origin has said all, and the client got it
+	deaf    atomic.Bool  // the origin is gone, and takes nothing more
+	refused atomic.Bool  // the client is being told so: leave its side open for that
+	gone    atomic.Bool  // it was cut
 }
 
 // side is one end of a relay.
 type side struct {
-	halfCloser
+	*net.TCPConn
 	name    string
-	raw     syscall.RawConn // for receive; may be nil
-	writing chan struct{}   // holds an item while something is written
+	raw     syscall.RawConn // nil where a system has only the ordinary way
+	writing sync.Mutex      // held from an attempt to write until its outcome is acted upon, but not while a write waits
 }
 
-// halfCloser is a TCP connection, or what has one below it.
-type halfCloser interface {
-	net.Conn
-	CloseWrite() error
-	SetLinger(sec int) error
-}
+// farewell is how long a client that still talks is listened to after the last word of an origin that is gone. Closing with
+// unread bytes makes the system send a reset, and drop what the client has not got yet.
+const farewell = 2 * time.Second
 
-func newRelay(f *flow, idle time.Duration, down *net.TCPConn, up halfCloser) *relay {
-	l := &relay{
-		flow: f, idle: idle,
-		down: side{down, "client", rawConn(down), make(chan struct{}, 1)},
-		up:   side{up, "upstream", rawConn(up), make(chan struct{}, 1)},
+// newRelay makes a relay that ends when nothing moved in either direction for idle; 0 is no limit. It watches and moves
+// nothing yet.
+func newRelay(f *flow, idle time.Duration, down, up *net.TCPConn) *relay {
+	l := &relay{flow: f, pipes: &allPipes, down: side{TCPConn: down, name: "client"}, up: side{TCPConn: up, name: "upstream"}}
+	l.watch.idle, l.watch.began = idle, time.Now()
+	for _, s := range []*side{&l.down, &l.up} {
+		s.raw = rawConn(s.TCPConn)
 	}
-	l.touch()
+	l.toDown.init(l, &l.down, &l.up)
+	l.toUp.init(l, &l.up, &l.down)
 	return l
 }
 
 // cut ends both sides at once, with a reset. It may be called from anywhere, and more than once.
 func (l *relay) cut() {
+	if l.gone.Swap(true) {
+		return
+	}
 	_ = l.down.SetLinger(0)
 	_ = l.up.SetLinger(0)
 	l.close()
@@ -61,121 +68,56 @@ func (l *relay) close() {
 
 // upward sends the origin what is held, and then what the client sends.
 func (l *relay) upward(held []byte) {
-	l.flow.in.Add(int64(len(held)))
-	if l.write(&l.up, held) && l.copy(&l.up, &l.down, &l.flow.in) {
-		_ = l.up.CloseWrite()
+	l.toUp.rest = held
+	if l.toUp.carry() {
+		l.passEnd(&l.up)
 	}
 }
 
-// downward sends the client what the origin sends.
-func (l *relay) downward() {
-	if l.copy(&l.down, &l.up, &l.flow.out) {
+// downward sends the client what is held, and then what the origin sends.
+func (l *relay) downward(held []byte) {
+	l.toDown.rest = held
+	if l.toDown.carry() {
 		l.whole.Store(true)
-		_ = l.down.CloseWrite()
+		l.passEnd(&l.down)
+		l.hearOut()
 	}
 }
 
-// copy moves bytes one way, to the end. On a failure, or when neither direction has moved a byte for the idle limit, it ends
-// both.
-func (l *relay) copy(dst, src *side, count *atomic.Int64) (ended bool) {
-	for {
-		buf, n, err := l.read(src)
-		count.Add(int64(n))
-		wrote := n == 0 || l.write(dst, buf[:n])
-		buf.giveBack()
-		switch {
-		case !wrote:
-			return false
-		case errors.Is(err, io.EOF):
-			src.settle()
-			return true
-		case err != nil:
-			l.fail(err, src)
-			return false
-		}
+// passEnd passes the end of one direction on. If it is the second one, both connections are about to be closed with nothing
+// unread, which says the same.
+func (l *relay) passEnd(to *side) {
+	if l.ends.Add(1) == 1 {
+		_ = to.CloseWrite()
 	}
 }
 
-func (l *relay) write(dst *side, p []byte) bool {
-	dst.writing <- struct{}{}
-	defer func() { <-dst.writing }()
-	if l.idle > 0 && !l.refused.Load() { // a refusal has a deadline of its own
-		_ = dst.SetWriteDeadline(time.Now().Add(l.idle))
+// hearOut bounds the time of a client that talks to an origin which is gone, once the client was told everything.
+func (l *relay) hearOut() {
+	if l.deaf.Load() && l.whole.Load() {
+		_ = l.down.SetReadDeadline(time.Now().Add(farewell))
 	}
-	_, err := dst.Write(p)
-	if dst == &l.up && errors.Is(err, syscall.EPIPE) {
-		// The origin ended before it went away, or the error would be a reset. What it said is whole and still on its way to
-		// the client; only what the client says goes nowhere.
+}
+
+// unheard tells whether a failure to send spares the relay: the origin has said all before it went away, and the client is
+// still to get it. From then on the client talks into the void, for a while.
+func (l *relay) unheard(err error, at *side) bool {
+	// EPIPE: the origin ended before it went away, or the error would be a reset.
+	if at != &l.up || l.refused.Load() || !l.whole.Load() && !errors.Is(err, syscall.EPIPE) {
 		return false
 	}
-	if err != nil {
-		l.fail(err, dst)
-	}
-	return err == nil
+	l.deaf.Store(true)
+	l.hearOut()
+	return true
 }
 
-// settle makes sure that an end is one. The system tells of a reset once: if a write learns of it, a read beside it sees an
-// end. Such a write returns at once, with its failure acted upon; one that takes longer has nothing to tell.
-func (s *side) settle() {
-	late := time.NewTimer(time.Second)
-	defer late.Stop()
-	select {
-	case s.writing <- struct{}{}:
-		<-s.writing
-	case <-late.C:
-	}
-}
-
-// read waits for bytes as long as either direction is alive. The buffer, if there is one, is to be given back.
-func (l *relay) read(src *side) (buf *streamBuffer, n int, err error) {
-	for {
-		if l.idle > 0 {
-			_ = src.SetReadDeadline(time.Unix(0, l.lastByte.Load()).Add(l.idle))
-		}
-		buf, n, err = src.receive()
-		if n > 0 {
-			l.touch()
-		}
-		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && time.Since(time.Unix(0, l.lastByte.Load())) < l.idle {
-			buf.giveBack()
-			continue // the other direction moved in the meantime
-		}
-		return buf, n, err
-	}
-}
-
-func (s *side) receive() (buf *streamBuffer, n int, err error) {
-	if s.raw != nil {
-		return receive(s.raw)
-	}
-	buf = borrow()
-	n, err = s.Read(buf[:])
-	return buf, n, err
-}
-
-func (l *relay) touch() { l.lastByte.Store(time.Now().UnixNano()) }
-
-// fail ends both sides for a failure of one. A client that got all there was is not reset: an origin which has said all may
-// be gone before it hears the client's farewell.
+// fail ends both sides for a failure of one.
 func (l *relay) fail(err error, at *side) {
 	switch {
 	case l.refused.Load():
-	case !l.whole.Load():
-		l.flow.end(endOf(err, at.name))
-		l.cut()
+	case l.deaf.Load() && errors.Is(err, os.ErrDeadlineExceeded): // a client that has had its time
 	default:
-		if at == &l.down {
-			l.flow.end(endOf(err, at.name))
-		}
-		_ = l.up.SetLinger(0)
-		l.close()
+		l.flow.end(at.name)
+		l.cut()
 	}
-}
-
-// endOf names why a connection ended.
-func endOf(err error, side string) string {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return "idle"
-	}
-	return side
 }

@@ -1,10 +1,10 @@
 package proxy
 
 import (
-	"bytes"
 	"io"
+	"net"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -27,53 +27,72 @@ type tunnel struct {
 	*relay
 	server *Server
 	early  []byte // what the client sent with its CONNECT
+
+	running  atomic.Int32 // goroutines of the tunnel
+	recorded bool         // the last record is written
 }
 
-// run is the life of the tunnel, in a goroutine of its own. It owns both connections.
+// run begins the tunnel, in a goroutine of its own, and leaves it to one for each direction: those run on the small stacks of
+// goroutines that never did anything else. The last of them to leave ends the tunnel.
 func (t *tunnel) run() {
-	s, f := t.server, t.flow
-	counted, ended := false, false
-	defer t.survive()
-	defer func() {
-		t.close()
-		if !counted { // nothing was said, or nobody was there any more to hear it
-			s.count(f)
-		}
-		if !ended {
-			s.record(f, audit.End)
-		}
-		s.close(f)
-	}()
-	if _, err := io.WriteString(t.down, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
-		f.end("client")
+	t.running.Store(1)
+	t.startWatch()
+	defer t.leave()
+	if _, err := io.WriteString(t.down.TCPConn, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
+		t.flow.end("client")
 		return
 	}
-	f.status = 200
-	// The origin may be the one that speaks first.
-	var origin sync.WaitGroup
-	origin.Go(t.downward)
-	defer origin.Wait()
-	defer t.survive() // before that wait
-
+	t.flow.status = 200
+	t.running.Add(1)
+	go t.runDown() // the origin may be the one that speaks first
 	held, ok := t.identify()
-	if !ok || f.endedBy() != "" { // cut, while it was waited for
+	if !ok {
 		t.cut()
 		return
 	}
+	s, f := t.server, t.flow
 	s.judge(f)
-	s.count(f)
-	counted = true
 	if f.ruling.Verdict == policy.Block {
 		f.end("refused")
+		s.count(f)
 		s.record(f, audit.Refused)
-		ended = true
+		t.recorded = true
 		t.refuse()
 		return
 	}
 	s.record(f, audit.Start)
+	t.running.Add(1)
+	go t.runUp(held)
+}
+
+func (t *tunnel) runDown() {
+	defer t.leave()
+	t.downward(nil)
+}
+
+func (t *tunnel) runUp(held []byte) {
+	defer t.leave()
 	t.upward(held)
-	origin.Wait()
+}
+
+// leave is the last that a goroutine of the tunnel does.
+func (t *tunnel) leave() {
+	t.survive(recover())
+	if t.running.Add(-1) == 0 {
+		t.finish()
+	}
+}
+
+// finish ends the tunnel, which owns both connections, and its flow.
+func (t *tunnel) finish() {
+	s, f := t.server, t.flow
+	t.stopWatch()
+	t.close()
 	f.end("complete")
+	if !t.recorded {
+		s.record(f, audit.End)
+	}
+	s.close(f)
 }
 
 // identify holds the client's first bytes until they tell what the client wants. It is false if there is nothing to judge:
@@ -81,21 +100,45 @@ func (t *tunnel) run() {
 func (t *tunnel) identify() (held []byte, ok bool) {
 	held = t.early
 	if len(held) == 0 {
-		buf, n, err := t.read(&t.down)
-		if n > 0 {
-			held = bytes.Clone(buf[:n])
-		}
-		buf.giveBack()
-		if n == 0 {
-			t.flow.end(endOf(err, "client"))
+		if err := t.toUp.receive(); err != nil {
+			t.flow.end("client")
 			return nil, false
 		}
+		held = t.toUp.rest
 	}
-	_ = t.down.SetReadDeadline(after(t.server.cfg.Hello))
-	info, held, err := hello.Read(t.down, held)
-	t.touch()
+	t.early = nil
+	first := helloReader{Conn: t.down.TCPConn, limit: t.server.cfg.Hello}
+	info, held, err := hello.Read(&first, held)
+	first.done()
+	if t.gone.Load() {
+		return nil, false
+	}
+	t.flow.in.Store(int64(len(held)))
+	t.watch.touch()
 	t.flow.see(func(facts *policy.Facts) { note(facts, &info, err) })
 	return held, true
+}
+
+// helloReader reads what is missing of a hello, if something is, until a deadline that begins with the first byte.
+type helloReader struct {
+	net.Conn
+	limit time.Duration
+	began bool
+}
+
+func (r *helloReader) Read(p []byte) (int, error) {
+	if !r.began {
+		r.began = true
+		_ = r.SetReadDeadline(after(r.limit))
+	}
+	return r.Conn.Read(p)
+}
+
+// done takes the deadline away.
+func (r *helloReader) done() {
+	if r.began {
+		_ = r.SetReadDeadline(time.Time{})
+	}
 }
 
 // note turns what the hello told into facts. A hello that did not arrive whole, or names something that is no host, is
@@ -123,6 +166,7 @@ func note(facts *policy.Facts, info *hello.Info, err error) {
 // refuse tells a TLS client that access is denied, and anybody else by a reset.
 func (t *tunnel) refuse() {
 	t.refused.Store(true)
+	t.toUp.letGo()
 	_ = t.up.SetLinger(0)
 	_ = t.up.Close()
 	if t.flow.facts.Hello == policy.HelloNotTLS {
@@ -135,13 +179,13 @@ func (t *tunnel) refuse() {
 		return
 	}
 	_ = t.down.CloseWrite()
-	_, _ = io.CopyN(io.Discard, t.down, refusalBytes)
+	_, _ = io.CopyN(io.Discard, t.down.TCPConn, refusalBytes)
 }
 
 // survive keeps a panic from ending the process, as net/http does in its own goroutines: it ends this tunnel.
-func (t *tunnel) survive() {
-	if p := recover(); p != nil {
-		t.server.cfg.Log.Error("panic in a tunnel", zap.Any("panic", p), zap.Stack("stack"))
+func (t *tunnel) survive(panicked any) {
+	if panicked != nil {
+		t.server.cfg.Log.Error("panic in a tunnel", zap.Any("panic", panicked), zap.Stack("stack"))
 		t.flow.end("panic")
 		t.cut()
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/net/http/httpguts"
 
@@ -55,30 +56,34 @@ func (s *Server) webSocket(w http.ResponseWriter, r *http.Request, f *flow) {
 		f.end("client")
 		return
 	}
-	l := newRelay(f, s.cfg.Idle, down, upgraded(resp, f.origin))
+	up, said := takeOver(resp, f.origin)
+	l := newRelay(f, s.cfg.Idle, down, up)
 	defer l.close()
 	f.setCut(l.cut)
-	if !l.write(&l.down, headOf(resp)) {
+	l.startWatch()
+	defer l.stopWatch()
+	if _, err := down.Write(headOf(resp)); err != nil {
+		f.end("client")
+		l.cut()
 		return
 	}
 	s.record(f, audit.Start)
+	f.in.Add(int64(len(early)))
 	var origin sync.WaitGroup
-	origin.Go(l.downward)
+	origin.Go(func() { l.downward(said) })
 	l.upward(early)
 	origin.Wait()
 }
 
-// upgradedConn is the connection to an origin that changed protocols. What the transport had read of it already comes first.
-type upgradedConn struct {
-	*net.TCPConn
-	body io.Reader
-}
-
-func (c *upgradedConn) Read(p []byte) (int, error) { return c.body.Read(p) }
-
-// upgraded takes the connection over from the transport, which after a 101 has let go of it.
-func upgraded(resp *http.Response, origin net.Conn) *upgradedConn {
-	return &upgradedConn{TCPConn: origin.(*writeLimited).Conn.(*net.TCPConn), body: resp.Body}
+// takeOver takes the connection to an origin that changed protocols from the transport, which after a 101 has let go of it,
+// and what the transport has read of it already.
+func takeOver(resp *http.Response, origin net.Conn) (up *net.TCPConn, said []byte) {
+	up = origin.(*writeLimited).Conn.(*net.TCPConn)
+	// The body gives what it has in store before it asks the connection, which has nothing to give by that time.
+	_ = up.SetReadDeadline(time.Unix(1, 0))
+	said, _ = io.ReadAll(resp.Body)
+	_ = up.SetDeadline(time.Time{})
+	return up, said
 }
 
 // headOf is the head of a 101, to be written by hand: net/http has given up the connection.
