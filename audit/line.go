@@ -2,9 +2,6 @@ package audit
 
 import (
 	"strings"
-	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/gracegate/gracegate/policy"
 )
@@ -12,18 +9,22 @@ import (
 // ecsVersion is the version of the Elastic Common Schema that the names are from.
 const ecsVersion = "8.11.0"
 
-// line returns what is written of a record. What is absent is left out; instants are RFC 3339 in UTC.
-func line(r *Record) []zap.Field {
-	f := make(fields, 0, 64)
-	f.add(zap.String("ecs.version", ecsVersion))
-	f.event(r)
-	f.client(r)
-	f.destination(r)
-	f.request(r)
-	f.tls(r)
-	f.decision(r)
-	f.transfer(r)
-	return f
+// appendRecord appends the line of a record, with its line feed. What is absent is left out; instants are RFC 3339 in UTC.
+// Always are members of every line, each behind its comma. They stand behind the message, as they do in the log.
+func appendRecord(to line, r *Record, always string) line {
+	l := append(to, `{"log.level":"info"`...)
+	l.instant("@timestamp", r.Time)
+	l.text("message", message(r))
+	l = append(l, always...)
+	l = append(l, `,"ecs.version":"`+ecsVersion+`","event.dataset":"gracegate.flow","event.kind":"event"`...)
+	l.event(r)
+	l.client(r)
+	l.destination(r)
+	l.request(r)
+	l.tls(r)
+	l.decision(r)
+	l.transfer(r)
+	return append(l, '}', '\n')
 }
 
 // denied reports whether the flow was refused, or cut when it was blocked later.
@@ -56,127 +57,120 @@ func message(r *Record) string {
 	return "passed " + whom
 }
 
-func (f *fields) event(r *Record) {
-	category := []string{"network"}
-	if r.Kind != "tunnel" {
-		category = append(category, "web")
+func (l *line) event(r *Record) {
+	category := `,"event.category":["network","web"]`
+	if r.Kind == "tunnel" {
+		category = `,"event.category":["network"]`
 	}
-	kinds := []string{"connection"}
+	kind := ""
 	switch r.Event {
 	case Start:
-		kinds = append(kinds, "start")
+		kind = `"start",`
 	case End:
-		kinds = append(kinds, "end")
+		kind = `"end",`
 	case Refused:
 	}
 	// The outcome is the gate's: whether the flow was let through, not how well it then went.
-	outcome := "success"
+	allowed, outcome := `"allowed"]`, "success"
 	if denied(r) {
-		kinds, outcome = append(kinds, "denied"), "failure"
-	} else {
-		kinds = append(kinds, "allowed")
+		allowed, outcome = `"denied"]`, "failure"
 	}
-	f.add(zap.String("event.dataset", "gracegate.flow"))
-	f.add(zap.String("event.kind", "event"))
-	f.add(zap.Strings("event.category", category))
-	f.add(zap.Strings("event.type", kinds))
-	f.add(zap.String("event.action", r.Event.String()))
-	f.add(zap.String("event.outcome", outcome))
-	f.number("event.duration", r.Duration.Nanoseconds())
-	f.text("gracegate.kind", r.Kind)
-	f.text("gracegate.ended", r.Ended)
+	*l = append(*l, category...)
+	*l = append(*l, `,"event.type":["connection",`...)
+	*l = append(*l, kind...)
+	*l = append(*l, allowed...)
+	l.text("event.action", r.Event.String())
+	l.text("event.outcome", outcome)
+	l.number("event.duration", r.Duration.Nanoseconds())
+	l.text("gracegate.kind", r.Kind)
+	l.text("gracegate.ended", r.Ended)
 }
 
-func (f *fields) client(r *Record) {
+func (l *line) client(r *Record) {
 	if r.Client.IsValid() {
-		ip := r.Client.Addr().String()
-		f.text("source.ip", ip)
-		f.number("source.port", int64(r.Client.Port()))
-		f.text("client.ip", ip)
+		l.addr("source.ip", r.Client.Addr())
+		l.number("source.port", int64(r.Client.Port()))
+		l.addr("client.ip", r.Client.Addr())
 	}
-	f.text("source.mac", strings.ToUpper(strings.ReplaceAll(r.MAC, ":", "-"))) // as ECS has it: RFC 7042
-	f.text("user.name", r.User)
-	f.text("gracegate.site", r.Site)
-	f.list("gracegate.persons", r.Persons)
+	if r.MAC != "" {
+		l.text("source.mac", strings.ToUpper(strings.ReplaceAll(r.MAC, ":", "-"))) // as ECS has it: RFC 7042
+	}
+	l.text("user.name", r.User)
+	l.text("gracegate.site", r.Site)
+	if len(r.Persons) > 0 {
+		l.list("gracegate.persons", len(r.Persons), func(i int) string { return r.Persons[i] })
+	}
 }
 
-func (f *fields) destination(r *Record) {
-	f.text("destination.address", r.Host.String())
+func (l *line) destination(r *Record) {
+	l.text("destination.address", r.Host.String())
 	if !r.Host.IsAddr() {
-		f.text("destination.domain", r.Host.String())
+		l.text("destination.domain", r.Host.String())
 	}
-	f.number("destination.port", int64(r.Port))
+	l.number("destination.port", int64(r.Port))
 	if r.Upstream.IsValid() {
-		f.text("destination.ip", r.Upstream.Addr().String())
+		l.addr("destination.ip", r.Upstream.Addr())
 		if r.Upstream.Port() != r.Port { // the operator maps the name to another port
-			f.number("gracegate.upstream_port", int64(r.Upstream.Port()))
+			l.number("gracegate.upstream_port", int64(r.Upstream.Port()))
 		}
 	}
 }
 
-func (f *fields) request(r *Record) {
-	f.text("http.request.method", r.Method)
+func (l *line) request(r *Record) {
+	l.text("http.request.method", r.Method)
 	url, hadQuery := withoutSecrets(r.URL)
-	f.text("url.full", url)
-	f.flag("gracegate.query_dropped", hadQuery)
-	f.text("url.scheme", r.Scheme)
+	l.text("url.full", url)
+	l.flag("gracegate.query_dropped", hadQuery)
+	l.text("url.scheme", r.Scheme)
 	if r.URL != "" {
-		f.text("url.domain", r.Host.String())
+		l.text("url.domain", r.Host.String())
 	}
-	f.text("url.path", r.Path)
-	f.number("http.response.status_code", int64(r.Status))
+	l.text("url.path", r.Path)
+	l.number("http.response.status_code", int64(r.Status))
 }
 
-func (f *fields) tls(r *Record) {
-	f.text("tls.client.server_name", r.SNI.String())
-	f.text("gracegate.hello", r.Hello.String())
-	f.flag("gracegate.ech", r.ECH)
-	f.text("gracegate.alpn", r.ALPN)
+func (l *line) tls(r *Record) {
+	l.text("tls.client.server_name", r.SNI.String())
+	l.text("gracegate.hello", r.Hello.String())
+	l.flag("gracegate.ech", r.ECH)
+	l.text("gracegate.alpn", r.ALPN)
 }
 
-func (f *fields) decision(r *Record) {
+func (l *line) decision(r *Record) {
 	verdict, state, category, id := r.Verdict, r.State, r.Cause.Kind, r.Cause.ID
 	if r.Guard != "" { // a guard comes before the policy, whatever that would have said
 		verdict, state, category, id = policy.Block, policy.Guarded, "guard", r.Guard
 	}
-	f.instant("gracegate.policy_time", r.PolicyTime)
-	f.text("gracegate.verdict", verdict.String())
-	f.text("gracegate.state", state.String())
-	f.text("gracegate.need", r.Need.String())
-	f.text("gracegate.would", r.Would.String())
-	f.text("gracegate.guard", r.Guard)
-	f.text("gracegate.vendor", r.Vendor)
-	channels := make([]string, len(r.Channels))
-	for i, c := range r.Channels {
-		channels[i] = c.String()
+	l.instant("gracegate.policy_time", r.PolicyTime)
+	l.text("gracegate.verdict", verdict.String())
+	l.text("gracegate.state", state.String())
+	l.text("gracegate.need", r.Need.String())
+	l.text("gracegate.would", r.Would.String())
+	l.text("gracegate.guard", r.Guard)
+	l.text("gracegate.vendor", r.Vendor)
+	if len(r.Channels) > 0 {
+		l.list("gracegate.channels", len(r.Channels), func(i int) string { return r.Channels[i].String() })
 	}
-	f.list("gracegate.channels", channels)
-	f.text("rule.category", category)
-	f.text("rule.id", id)
+	l.text("rule.category", category)
+	l.text("rule.id", id)
 	if r.Guard == "" {
-		f.text("rule.name", r.Cause.Title)
-		f.text("rule.reference", r.Cause.URL)
-		f.flag("gracegate.floor", r.Cause.Floor)
+		l.text("rule.name", r.Cause.Title)
+		l.text("rule.reference", r.Cause.URL)
+		l.flag("gracegate.floor", r.Cause.Floor)
 	}
 	if category == "restriction" {
-		f.text("gracegate.mode", r.Cause.Mode.String())
+		l.text("gracegate.mode", r.Cause.Mode.String())
 	}
-	f.instant("gracegate.next_change", r.NextChange)
-	f.instant("gracegate.next_block", r.NextBlock)
-	f.text("gracegate.revision", r.Revision)
+	l.instant("gracegate.next_change", r.NextChange)
+	l.instant("gracegate.next_block", r.NextBlock)
+	l.text("gracegate.revision", r.Revision)
 }
 
-func (f *fields) transfer(r *Record) {
+func (l *line) transfer(r *Record) {
 	if r.Event != End && r.BytesIn == 0 && r.BytesOut == 0 {
 		return // not counted, where a zero at the end is a count
 	}
-	f.add(zap.Int64("source.bytes", r.BytesIn))
-	f.add(zap.Int64("destination.bytes", r.BytesOut))
-	f.add(zap.Int64("network.bytes", r.BytesIn+r.BytesOut))
-}
-
-func (f *fields) instant(key string, t time.Time) {
-	if !t.IsZero() {
-		f.add(zap.String(key, t.UTC().Format(time.RFC3339Nano)))
-	}
+	l.count("source.bytes", r.BytesIn)
+	l.count("destination.bytes", r.BytesOut)
+	l.count("network.bytes", r.BytesIn+r.BytesOut)
 }

@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"io"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -24,19 +26,89 @@ func EncoderConfig() zapcore.EncoderConfig {
 	}
 }
 
-type logSink struct{ core zapcore.Core }
+// maxWrite is about how many bytes go into one write.
+const maxWrite = 64 << 10
 
-// NewLogSink returns a sink that writes one line a record to the output of log, whose encoder is zap's JSON encoder with
-// [EncoderConfig]. The line is JSON in ASCII without control characters. Each text that others chose is cut at 2 KiB, a
-// list at 16 texts, so that the line is at most 128 KiB.
+// logSink has the lines in one buffer, which is at most one line longer than maxWrite.
+type logSink struct {
+	out    io.Writer
+	always string
+	lines  line
+	ends   []int // where each of the lines ends
+	torn   bool  // what was written last broke off within a line
+}
+
+// NewLogSink returns a sink that writes one line a record to out, as many lines at a time as are there. The line looks as
+// one that zap's JSON encoder writes with [EncoderConfig]; its members always are in every line. It is JSON in ASCII
+// without control characters. Each text that others chose is cut at 2 KiB, a list at 16 texts, so that the line is at most
+// 128 KiB.
 //
 // Of a URL, user information, query and fragment are left out; gracegate.query_dropped tells that there was a query.
-// Event.outcome is failure for what was refused or cut. Records are written whatever the level of log, unsampled, and an
-// error of its output is an error of the sink.
-func NewLogSink(log *zap.Logger) Sink { return logSink{log.Core()} }
+// Event.outcome is failure for what was refused or cut. Whoever else writes to out must write whole lines too, and out
+// keeps the writes apart.
+func NewLogSink(out io.Writer, always ...zap.Field) Sink {
+	return &logSink{out: out, always: members(always)}
+}
 
-// Write writes the record as one line.
-func (s logSink) Write(r *Record) error {
-	// Straight to the core: Logger.Info drops errors, and would filter by level.
-	return s.core.Write(zapcore.Entry{Level: zapcore.InfoLevel, Time: r.Time, Message: message(r)}, line(r))
+// members are fields as they stand within a line, each behind its comma.
+func members(fields []zap.Field) string {
+	if len(fields) == 0 {
+		return ""
+	}
+	cfg := EncoderConfig()
+	cfg.LevelKey, cfg.MessageKey, cfg.SkipLineEnding = "", "", true
+	object, err := zapcore.NewJSONEncoder(cfg).EncodeEntry(zapcore.Entry{}, fields)
+	if err != nil {
+		panic(err) // it returns none
+	}
+	return "," + strings.TrimSuffix(strings.TrimPrefix(object.String(), "{"), "}")
+}
+
+// Write writes the records, one line each.
+func (s *logSink) Write(records []*Record) (written int, err error) {
+	for len(records) > 0 {
+		s.take(records)
+		n, err := s.flush()
+		written += n
+		if err != nil {
+			return written, err
+		}
+		records = records[n:]
+	}
+	return written, nil
+}
+
+// take puts the lines of the first records into the buffer, as many as go into one write.
+func (s *logSink) take(records []*Record) {
+	s.lines, s.ends = s.lines[:0], s.ends[:0]
+	if s.torn { // the piece is a line of its own, and spoils none
+		s.lines = append(s.lines, '\n')
+	}
+	for _, r := range records {
+		s.lines = appendRecord(s.lines, r, s.always)
+		s.ends = append(s.ends, len(s.lines))
+		if len(s.lines) >= maxWrite {
+			break
+		}
+	}
+}
+
+// flush writes the buffer, and tells how many of its first lines are written whole. The line within which a write broke
+// off is lost: what was left of it could only follow after the lines that others write to the same output. A line that
+// lacks nothing but its line feed gets that from the next write.
+func (s *logSink) flush() (whole int, err error) {
+	n, err := s.out.Write(s.lines)
+	if n < len(s.lines) && err == nil {
+		err = io.ErrShortWrite
+	}
+	if n > 0 {
+		s.torn = s.lines[n-1] != '\n'
+	}
+	for whole < len(s.ends) && s.ends[whole]-1 <= n {
+		whole++
+	}
+	if whole == len(s.ends) {
+		return whole, nil
+	}
+	return whole, err
 }

@@ -75,8 +75,9 @@ type Record struct {
 	Ended    string         // how it ended: complete, client, upstream, cut, drain, ...
 }
 
-// Sink is where records end. Write is called by one goroutine at a time, and must not keep r or change it. An error
-// means that r is not recorded; the sink may be called again.
+// Sink is where records end. Write takes some records, at least one, in order; it is called by one goroutine at a time, and
+// must keep neither the slice nor what it points to, nor change it. Written is how many of them, from the first on, are
+// recorded. An error tells why the next one is not; those behind it were not tried, and are given to Write again.
 type Sink interface {
-	Write(r *Record) error
+	Write(records []*Record) (written int, err error)
 }

@@ -19,12 +19,14 @@ type gated struct {
 
 func newGated() *gated { return &gated{gate: make(chan error)} }
 
-func (g *gated) Write(r *Record) error {
-	if err := <-g.gate; err != nil {
-		return err
+func (g *gated) Write(records []*Record) (written int, err error) {
+	for i, r := range records {
+		if err := <-g.gate; err != nil {
+			return i, err
+		}
+		g.taken = append(g.taken, r.User)
 	}
-	g.taken = append(g.taken, r.User)
-	return nil
+	return len(records), nil
 }
 
 type status struct {
@@ -58,17 +60,17 @@ func TestRecorderOverrun(t *testing.T) {
 		record("a") // is being written
 		record("b")
 		record("c")
-		check("a full queue is no loss yet", status{false, 0, 2})
+		check("a full queue is no loss yet", status{false, 0, 3})
 		record("d")
 		record("e")
-		check("two found no room", status{true, 2, 2})
+		check("two found no room", status{true, 2, 3})
 		sink.gate <- nil
-		check("a is written", status{true, 2, 1})
+		check("a is written", status{true, 2, 2})
 		record("f")
-		check("there was room for f", status{true, 2, 2})
+		check("there was room for f", status{true, 2, 3})
 		sink.gate <- nil
 		sink.gate <- nil
-		check("the last is being written", status{true, 2, 0})
+		check("the last is being written", status{true, 2, 1})
 		sink.gate <- nil
 		check("drained", status{false, 2, 0})
 		closeNow(t, r)
@@ -115,11 +117,11 @@ func TestRecorderClose(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		err := r.Close(ctx)
-		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "2 records") {
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "3 records") {
 			t.Errorf("Close while the sink hangs: %v", err)
 		}
 		r.Record(&Record{User: "late"})
-		if got, want := r.status(), (status{false, 1, 2}); got != want {
+		if got, want := r.status(), (status{false, 1, 3}); got != want {
 			t.Errorf("a record after Close: %+v, want %+v", got, want)
 		}
 
@@ -138,7 +140,14 @@ func TestRecorderClose(t *testing.T) {
 
 type sinkFunc func(*Record) error
 
-func (f sinkFunc) Write(r *Record) error { return f(r) }
+func (f sinkFunc) Write(records []*Record) (written int, err error) {
+	for i, r := range records {
+		if err := f(r); err != nil {
+			return i, err
+		}
+	}
+	return len(records), nil
+}
 
 // Every record is either written, in its sender's order, or counted as lost; and once all is written, nothing is failing.
 func TestRecorderUnderLoad(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/gracegate/gracegate/audit"
 	"github.com/gracegate/gracegate/config"
 	"github.com/gracegate/gracegate/policy/host"
 	"github.com/gracegate/gracegate/policy/instant"
@@ -192,7 +193,7 @@ func startDemoGateway(ctx context.Context, o *origins) (*gateway, error) {
 		}
 		cfg.Upstream.Hosts = append(cfg.Upstream.Hosts, config.UpstreamHost{Name: name, Address: to})
 	}
-	g, err := newGateway(cfg, newClock(cfg), zap.NewNop(), zap.NewNop())
+	g, err := newGateway(cfg, newClock(cfg), zap.NewNop(), audit.NewLogSink(io.Discard))
 	if err != nil {
 		return nil, err
 	}

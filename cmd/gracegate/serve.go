@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/gracegate/gracegate/audit"
 	"github.com/gracegate/gracegate/config"
 	"github.com/gracegate/gracegate/policy"
 	"github.com/gracegate/gracegate/policy/clock"
@@ -37,25 +39,26 @@ func newServe() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		log, records, err := newLoggers(cfg, cmd.ErrOrStderr())
+		log, out, err := newLogger(cfg, cmd.ErrOrStderr())
 		if err != nil {
 			return failed(err, "")
 		}
 		defer zap.RedirectStdLog(log.Named("go"))() // net/http tells some faults of origins there
-		return serve(cmd.Context(), cfg, log, records, readyFile)
+		return serve(cmd.Context(), cfg, log, out, readyFile)
 	}
 	return cmd
 }
 
-// serve runs the gateway until ctx ends or the process is told to stop, and then drains it.
-func serve(ctx context.Context, cfg *config.Config, log, records *zap.Logger, readyFile string) error {
+// serve runs the gateway until ctx ends or the process is told to stop, and then drains it. The records go to out.
+func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, out io.Writer, readyFile string) error {
 	ctx, release := untilStopped(ctx)
 	defer release()
 	clk := newClock(cfg)
+	var always []zap.Field
 	if clk.Simulated() {
-		log = log.With(zap.Bool("gracegate.simulated_clock", true))
-		records = records.With(zap.Bool("gracegate.simulated_clock", true))
+		always = []zap.Field{zap.Bool("gracegate.simulated_clock", true)}
 	}
+	log = log.With(always...)
 	hup := make(chan os.Signal, 1) // from the start on: one that nobody catches ends the process
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -71,7 +74,7 @@ func serve(ctx context.Context, cfg *config.Config, log, records *zap.Logger, re
 	if cfg.Limits.Memory > 0 {
 		debug.SetMemoryLimit(cfg.Limits.Memory)
 	}
-	g, err := newGateway(cfg, clk, log, records)
+	g, err := newGateway(cfg, clk, log, audit.NewLogSink(out, always...))
 	if err != nil {
 		return err
 	}

@@ -25,8 +25,8 @@ import (
 	"github.com/gracegate/gracegate/proxy"
 )
 
-// queueSize is how many records may wait for their sink.
-const queueSize = 8192
+// queueSize is how many records may wait for their sink: all open tunnels may be cut, and recorded, at once.
+const queueSize = 1 << 16
 
 // gateway joins the parts: this file is the only one that knows them all.
 type gateway struct {
@@ -51,7 +51,7 @@ type gateway struct {
 }
 
 // newGateway builds everything that can fail without a listener.
-func newGateway(cfg *config.Config, clk *clock.Clock, log, records *zap.Logger) (*gateway, error) {
+func newGateway(cfg *config.Config, clk *clock.Clock, log *zap.Logger, records audit.Sink) (*gateway, error) {
 	g := &gateway{cfg: cfg, clock: clk, log: log, law: &law{cfg: cfg}, policies: &policy.Holder{}}
 	if err := g.policies.Reload(g.law.build); err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func newGateway(cfg *config.Config, clk *clock.Clock, log, records *zap.Logger) 
 	if g.clients, err = newClients(cfg); err != nil {
 		return nil, err
 	}
-	g.recorder = audit.New(audit.NewLogSink(records), queueSize)
+	g.recorder = audit.New(records, queueSize)
 	g.metrics = console.NewMetrics(console.Sources{
 		Queue:        g.recorder,
 		NextBlocks:   func() map[string]time.Time { return g.policy().NextBlocks(clk.Now()) },
