@@ -176,6 +176,17 @@ func (c crowd) slowly(t *testing.T, text string) (heard []string) {
 	return heard
 }
 
+// within waits for what an origin has to tell at its end.
+func within[T any](t *testing.T, from <-chan T) (told T) {
+	t.Helper()
+	select {
+	case told = <-from:
+	case <-time.After(patience):
+		t.Fatal("the connection to the origin does not end")
+	}
+	return told
+}
+
 // spout writes the same until it fails, and tells how much that was. It stops by itself after a gigabyte.
 func spout(c net.Conn, text []byte) (wrote int64, err error) {
 	for wrote < 1<<30 && err == nil {

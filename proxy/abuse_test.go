@@ -188,7 +188,7 @@ func TestAnOriginWhoseClientHasLeft(t *testing.T) {
 				} else {
 					_ = w.Close()
 				}
-				got := <-over
+				got := within(t, over)
 				if took := got.at.Sub(left); took > cutWithin() {
 					t.Errorf("the origin learned of it after %v", took)
 				}
