@@ -84,11 +84,12 @@ func checkMethod(b []byte) *Fault {
 
 // requestLine reads "METHOD TARGET HTTP/1.x".
 func (h *requestHead) requestLine(line []byte) *Fault {
-	parts := bytes.Split(line, []byte(" "))
-	if len(parts) != 3 || !isToken(parts[0]) || len(parts[1]) == 0 {
+	name, rest, _ := bytes.Cut(line, []byte(" "))
+	target, version, whole := bytes.Cut(rest, []byte(" "))
+	if !whole || !isToken(name) || len(target) == 0 || bytes.IndexByte(version, ' ') >= 0 {
 		return badRequest("request-line", "the request line is not a method, a target and a version with single blanks between")
 	}
-	switch version := string(parts[2]); version {
+	switch version := string(version); version {
 	case "HTTP/1.1":
 	case "HTTP/1.0":
 		h.http10 = true
@@ -98,9 +99,28 @@ func (h *requestHead) requestLine(line []byte) *Fault {
 		}
 		return badRequest("request-line", "the request line does not end with an HTTP version")
 	}
-	method := string(parts[0])
+	method := string(name)
 	h.connect = method == http.MethodConnect
-	return checkTarget(method, parts[1])
+	if !h.connect && isPlainURL(target) {
+		return nil
+	}
+	return checkTarget(method, target)
+}
+
+// isPlainURL recognises the most common target, which passes checkTarget for any method but CONNECT, and is none for that: http,
+// a name of letters, digits, dots and hyphens, and a path of what RFC 3986 allows there.
+func isPlainURL(target []byte) bool {
+	rest, ok := bytes.CutPrefix(target, []byte("http://"))
+	slash := bytes.IndexByte(rest, '/')
+	if !ok || slash <= 0 {
+		return false
+	}
+	for _, c := range rest[:slash] {
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '.' && c != '-' {
+			return false
+		}
+	}
+	return plainTarget(rest[slash:])
 }
 
 // checkTarget makes sure that the target has one of the four forms of RFC 9112, section 3.2, and that net/http reads it.

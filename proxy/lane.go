@@ -210,18 +210,23 @@ func (l *lane) cut() {
 	}
 }
 
-// send writes to the client, as long as that takes something at least once within the idle limit.
+// send writes to the client.
 func (l *lane) send(parts ...[]byte) error {
-	idle := l.front.limits.Idle
-	bufs := net.Buffers(parts)
-	write := func() (int64, error) { return bufs.WriteTo(l.tcp) }
 	if len(parts) == 1 {
-		write = func() (int64, error) {
-			n, err := l.tcp.Write(parts[0])
-			parts[0] = parts[0][n:]
+		part := parts[0]
+		return l.whileItTakes(func() (int64, error) {
+			n, err := l.tcp.Write(part)
+			part = part[n:]
 			return int64(n), err
-		}
+		})
 	}
+	bufs := net.Buffers(parts)
+	return l.whileItTakes(func() (int64, error) { return bufs.WriteTo(l.tcp) })
+}
+
+// whileItTakes has something written to the client, for as long as that takes something at least once within the idle limit.
+func (l *lane) whileItTakes(write func() (int64, error)) error {
+	idle := l.front.limits.Idle
 	for began := time.Now(); ; {
 		if idle > 0 && l.writableBy.Sub(began) < idle/2 {
 			l.writableBy = began.Add(idle)

@@ -31,6 +31,17 @@ func (l *lane) body(f *flow, a *laneAnswer, c *originConn) (whole bool) {
 		if c.r == c.w {
 			c.r, c.w = 0, 0
 		}
+		if rest.kind == bodyLength && rest.left >= spliceRest {
+			var side string
+			var err error
+			if rest.left, side, err = l.spliceBody(f, c, rest.left); err != nil {
+				f.breakOff(side)
+				return false
+			}
+			if rest.left == 0 {
+				return true
+			}
+		}
 		err := l.hear(c, time.Now())
 		ended = errors.Is(err, io.EOF) && a.body == bodyToEnd
 		if err != nil && !ended {
@@ -39,6 +50,9 @@ func (l *lane) body(f *flow, a *laneAnswer, c *originConn) (whole bool) {
 		}
 	}
 }
+
+// spliceRest is how much of a body must be left for a pipe to be worth it.
+const spliceRest = 32 << 10
 
 // brokenAt tells at which side an answer broke off.
 func brokenAt(err error) string {

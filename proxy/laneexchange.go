@@ -212,21 +212,29 @@ func (l *lane) hear(c *originConn, began time.Time) error {
 		if c.w += n; n > 0 {
 			return nil
 		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err := l.stillWaits(c, began, err); err != nil {
 			return err
 		}
-		if peek(l.wait.raw) == peekEnd {
-			return errClientLeft
-		}
-		now, next := time.Now(), lookEvery
-		if idle := l.front.limits.Idle; idle > 0 {
-			next = min(next, idle-now.Sub(began))
-		}
-		if next <= 0 {
-			return err
-		}
-		_ = c.tcp.SetReadDeadline(now.Add(next))
 	}
+}
+
+// stillWaits is asked when the wait for an origin was interrupted. It returns nil if the wait goes on, and err if there was
+// enough of it.
+func (l *lane) stillWaits(c *originConn, began time.Time, err error) error {
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	if peek(l.wait.raw) == peekEnd {
+		return errClientLeft
+	}
+	now, next := time.Now(), lookEvery
+	if idle := l.front.limits.Idle; idle > 0 {
+		next = min(next, idle-now.Sub(began))
+	}
+	if next <= 0 {
+		return err
+	}
+	return c.tcp.SetReadDeadline(now.Add(next))
 }
 
 // noAnswer answers in place of an origin that gave none, as Server.noAnswer does. Nobody hears that if the client has left.
