@@ -21,6 +21,7 @@ type Policy struct {
 	opts        Options
 	vendors     []vendor
 	instruments []instrument
+	modes       []Mode // by restriction
 	endpoints   endpointTable
 	ports       []uint16 // that any endpoint lists, in order
 	index       *match.Index
@@ -33,6 +34,7 @@ type Policy struct {
 	rowAt     []uint32   // scope x set -> index into rows
 	rows      [][]uint32 // by class, an index into timelines
 	reach     []timeline // by scope: whether anything at all is blocked then
+	who       *who
 }
 
 // vendor is a vendor with the instruments that name it.
@@ -48,6 +50,8 @@ type class struct {
 	pinned     bool
 	corporate  bool
 	neverBlock bool
+	vendor     string    // of what it or its outcomes are, as Endpoint tells
+	channels   []Channel // likewise, in order
 }
 
 // unit is one channel of one vendor.
@@ -92,6 +96,7 @@ func Compile(c *Catalog, op *Operator, opts Options) (*Policy, error) {
 		return nil, err
 	}
 	p.compileTimelines()
+	p.who = newWho(op)
 	return p, nil
 }
 
@@ -137,6 +142,7 @@ func (p *Policy) addVendors() {
 
 // addInstruments takes every restriction that is not off.
 func (p *Policy) addInstruments() {
+	p.modes = make([]Mode, len(p.catalog.Restrictions))
 	for i := range p.catalog.Restrictions {
 		r := &p.catalog.Restrictions[i]
 		mode, listed := p.op.Settings.Mode, false
@@ -145,6 +151,7 @@ func (p *Policy) addInstruments() {
 				mode, listed = l.Mode, true
 			}
 		}
+		p.modes[i] = mode
 		if mode == Off {
 			continue
 		}
@@ -174,6 +181,9 @@ func (p *Policy) addNames() error {
 	p.classes = make([]class, p.index.NumClasses())
 	for i := range p.classes {
 		p.classes[i] = p.newClass(p.index.Class(match.ClassID(i)))
+	}
+	for i := range p.classes {
+		p.describe(&p.classes[i])
 	}
 
 	var selectors []match.Selector

@@ -61,12 +61,7 @@ func (d *Decision) Cause() Cause {
 	case causeRestriction:
 		r := &p.catalog.Restrictions[d.by.index]
 		c.ID, c.Title, c.Floor = r.ID, r.Title, d.State == AfterFloor
-		c.URL = r.Revisions[len(r.Revisions)-1].Source.URL
-		for i := range p.instruments {
-			if p.instruments[i].index == int(d.by.index) {
-				c.Mode = p.instruments[i].mode
-			}
-		}
+		c.URL, c.Mode = r.Revisions[len(r.Revisions)-1].Source.URL, p.modes[d.by.index]
 	case causeRule:
 		c.ID, c.Title = p.op.Rules[d.by.index].ID, p.op.Rules[d.by.index].Reason
 	case causeWaiver:
@@ -79,19 +74,29 @@ func (d *Decision) Cause() Cause {
 }
 
 // Endpoint tells the vendor and the channels of the endpoint that decided, all that it could lead to if its path was not
-// seen. They are empty if no endpoint matched.
+// seen. They are empty if no endpoint matched. All decisions share the channels: they must not be changed.
 func (d *Decision) Endpoint() (vendor string, channels []Channel) {
-	p := d.policy
-	for _, id := range append(slices.Clone(p.classes[d.class].outcomes), d.class) {
-		for _, u := range p.classes[id].units {
-			vendor = cmp.Or(vendor, p.vendors[u.vendor].id)
+	c := &d.policy.classes[d.class]
+	return c.vendor, c.channels
+}
+
+// describe finds what Endpoint tells of a class.
+func (p *Policy) describe(c *class) {
+	var channels []Channel
+	add := func(units []unit) {
+		for _, u := range units {
+			c.vendor = cmp.Or(c.vendor, p.vendors[u.vendor].id)
 			channels = append(channels, u.channel)
 		}
 	}
+	for _, id := range c.outcomes {
+		add(p.classes[id].units)
+	}
+	add(c.units)
 	slices.Sort(channels)
-	return vendor, slices.Compact(channels)
+	c.channels = slices.Clip(slices.Compact(channels))
 }
 
-func (k causeKind) String() string {
-	return word([]string{"", "restriction", "rule", "waiver", "default", "unseen", "clock", "record"}, k)
-}
+var causeWords = []string{"", "restriction", "rule", "waiver", "default", "unseen", "clock", "record"}
+
+func (k causeKind) String() string { return word(causeWords, k) }
