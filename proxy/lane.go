@@ -233,9 +233,10 @@ func (l *lane) whileItTakes(write func() (int64, error)) error {
 			_ = l.tcp.SetWriteDeadline(l.writableBy)
 		}
 		n, err := write()
-		switch now := time.Now(); {
-		case err == nil:
+		if err == nil {
 			return nil
+		}
+		switch now := time.Now(); {
 		case !errors.Is(err, os.ErrDeadlineExceeded), n == 0 && now.Sub(began) >= idle:
 			return err
 		case n > 0:

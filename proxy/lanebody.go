@@ -52,7 +52,7 @@ func (l *lane) body(f *flow, a *laneAnswer, c *originConn) (whole bool) {
 }
 
 // spliceRest is how much of a body must be left for a pipe to be worth it.
-const spliceRest = 32 << 10
+const spliceRest = 256 << 10
 
 // brokenAt tells at which side an answer broke off.
 func brokenAt(err error) string {

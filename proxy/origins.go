@@ -33,18 +33,24 @@ type originConn struct {
 	idleSince time.Time
 
 	// in[r:w] came and was not used; nil between exchanges. It is borrowed, unless a head was too large for that.
-	buf  *streamBuffer
+	buf  *answerBuffer
 	in   []byte
 	r, w int
 }
 
+// answerBuffer is what an answer is received into. It is large, since each time something is received and sent costs as much
+// as copying some ten KiB; what is never filled takes no memory.
+type answerBuffer [128 << 10]byte
+
+var answerBuffers = sync.Pool{New: func() any { return new(answerBuffer) }}
+
 func (c *originConn) borrow() {
-	c.buf = borrow()
+	c.buf = answerBuffers.Get().(*answerBuffer)
 	c.in, c.r, c.w = c.buf[:], 0, 0
 }
 
 func (c *originConn) giveBack() {
-	c.buf.giveBack()
+	answerBuffers.Put(c.buf)
 	c.buf, c.in = nil, nil
 }
 
