@@ -44,7 +44,7 @@ func (c *chunks) next(b []byte) (n int, data []byte, done bool, fault *Fault) {
 	for n < len(b) {
 		if c.state == inData {
 			k := int(min(c.left, uint64(len(b)-n))) //nolint:gosec // not more than len(b)
-			if c.left -= uint64(k); c.left == 0 {   //nolint:gosec // not negative
+			if c.left -= uint64(k); c.left == 0 {
 				c.state = atDataCR
 			}
 			return n + k, b[n : n+k], false, nil

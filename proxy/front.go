@@ -161,7 +161,7 @@ func (l frontListener) Accept() (net.Conn, error) {
 }
 
 func (l frontListener) Close() error {
-	l.front.close()
+	l.close()
 	return nil
 }
 

@@ -102,8 +102,7 @@ func (q *laneRequest) readLine(l *lane, line []byte) bool {
 // plainTarget reports whether a path with its query is made of nothing but what RFC 3986 allows there, so that no reader
 // would write it differently.
 func plainTarget(b []byte) bool {
-	for i := 0; i < len(b); i++ {
-		c := b[i]
+	for i, c := range b {
 		switch {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
 		case c == '%':

@@ -39,8 +39,10 @@ func (w *laneWriter) page(p *page, by asker) {
 }
 
 // Header, WriteHeader and Write implement http.ResponseWriter for answers that are no pages. There are none.
-func (*laneWriter) Header() http.Header       { return make(http.Header) }
-func (*laneWriter) WriteHeader(int)           { panic("an answer that is no page in the fast lane") }
+func (*laneWriter) Header() http.Header { return make(http.Header) }
+
+func (*laneWriter) WriteHeader(int) { panic("an answer that is no page in the fast lane") }
+
 func (*laneWriter) Write([]byte) (int, error) { panic("an answer that is no page in the fast lane") }
 
 // goesOn tells whether the connection can carry another request.
