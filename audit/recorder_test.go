@@ -194,3 +194,44 @@ func TestRecorderSmallestQueue(t *testing.T) {
 		}
 	})
 }
+
+// batches is a sink that tells how many records it gets at a time, and refuses the first n.
+type batches struct {
+	gate   chan struct{}
+	refuse int
+	sizes  []int
+}
+
+func (b *batches) Write(records []*Record) (written int, err error) {
+	<-b.gate
+	b.sizes = append(b.sizes, len(records))
+	if b.refuse > 0 {
+		b.refuse--
+		return 0, errors.New("no space left")
+	}
+	return len(records), nil
+}
+
+func TestRecorderWritesWhatIsQueuedAtOnce(t *testing.T) {
+	for _, tt := range []struct {
+		refuse int
+		sizes  []int
+	}{
+		{0, []int{1, maxBatch, 6}},
+		{3, []int{1, 1, 1, 1, maxBatch - 3, 6}}, // one at a time, until it takes one
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			sink := &batches{gate: make(chan struct{}), refuse: tt.refuse}
+			r := New(sink, 2*maxBatch)
+			for range maxBatch + 7 {
+				r.Record(&Record{})
+				synctest.Wait() // the first is at the sink before the others are queued
+			}
+			close(sink.gate)
+			closeNow(t, r)
+			if !slices.Equal(sink.sizes, tt.sizes) || r.Lost() != uint64(tt.refuse) {
+				t.Errorf("the sink refuses %d: it got %v and %d were lost, want %v", tt.refuse, sink.sizes, r.Lost(), tt.sizes)
+			}
+		})
+	}
+}
