@@ -53,10 +53,10 @@ const (
 )
 
 // newStage sets a flow up, as far as the origin goes.
-func newStage(t *testing.T, w *way, host string) (s *stage, addr string) {
+func newStage(t *testing.T, w *way, host string, secure *tls.Config) (s *stage, addr string) {
 	t.Helper()
 	s = &stage{
-		way: w, host: host, begun: make(chan struct{}), finish: make(chan struct{}),
+		way: w, host: host, secure: secure, begun: make(chan struct{}), finish: make(chan struct{}),
 		origin: make(chan ending, 2), client: make(chan ending, 2),
 	}
 	return s, rawOrigin(t, func(c *net.TCPConn) { w.serve(s, c) }).addr

@@ -103,8 +103,8 @@ func openAll(t *testing.T, law string, at time.Time) (r *rig, governed, free []*
 	hosts := map[string]string{}
 	for i, w := range ways() {
 		for zone, list := range map[string]*[]*stage{"upd.acme.example": &governed, "free.example": &free} {
-			s, addr := newStage(t, w, "w"+string(rune('a'+i))+"."+zone)
-			s.secure, s.roots = secure, roots
+			s, addr := newStage(t, w, "w"+string(rune('a'+i))+"."+zone, secure)
+			s.roots = roots // only the client looks at them
 			hosts[s.host] = addr
 			*list = append(*list, s)
 		}
@@ -228,7 +228,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 func TestWhoComesBackAfterACutIsRefused(t *testing.T) {
 	t.Parallel()
 	w := downloads()[1]
-	s, addr := newStage(t, w, "upd.acme.example")
+	s, addr := newStage(t, w, "upd.acme.example", nil)
 	r := newRig(t, rigSetup{hosts: map[string]string{s.host: addr}})
 	s.play(r)
 	r.clock.set(deadline)
