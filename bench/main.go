@@ -1,0 +1,54 @@
+// Command bench measures gracegate beside what is run today: squid, haproxy, tinyproxy, a raw relay, a bare goproxy.
+//
+// It is one program in several processes: the driver, which is also the load, starts each peer and the origin in a process
+// of its own, so that the CPU time of a peer is that of the peer alone. It talks to nothing but loopback addresses. It runs
+// on Linux, and is no part of gracegate.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+)
+
+func main() {
+	runtime.LockOSThread() // the kernel ends the peers with the thread that started them, which is this one
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// roles are what this program is started as by the driver.
+var roles = map[string]func(args []string) error{
+	"origin": runOrigin, "raw": runRelay, "goproxy": runGoproxy,
+}
+
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var err error
+	if role := roles[first(args)]; role != nil {
+		err = role(args[1:])
+	} else {
+		err = drive(ctx, args, stdout, stderr)
+	}
+	switch {
+	case err == nil:
+		return 0
+	case ctx.Err() != nil:
+		fmt.Fprintln(stderr, "bench: interrupted")
+	case err != flag.ErrHelp: //nolint:errorlint // flag returns it as it is
+		fmt.Fprintln(stderr, "bench:", err)
+	}
+	return 1
+}
+
+func first(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
+}

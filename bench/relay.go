@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/elazarl/goproxy"
+)
+
+// runRelay is the least that a CONNECT proxy in Go can do: read the head, dial, answer, copy both ways. The copying is
+// io.Copy between TCP connections, which splices.
+func runRelay(args []string) error {
+	address, err := listenFlag("raw", args)
+	if err != nil {
+		return err
+	}
+	return listen(address, relay)
+}
+
+func relay(client net.Conn) error {
+	r := newHeadReader(client)
+	head, err := r.head()
+	if err != nil {
+		return err
+	}
+	method, rest, _ := bytes.Cut(head, []byte(" "))
+	target, _, _ := bytes.Cut(rest, []byte(" "))
+	if string(method) != "CONNECT" {
+		return errors.New("not CONNECT")
+	}
+	dialer := net.Dialer{Timeout: 10 * time.Second}
+	server, err := dialer.Dial("tcp", string(target))
+	if err != nil {
+		_, _ = io.WriteString(client, "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+		return err
+	}
+	defer server.Close()
+	if _, err := io.WriteString(client, "HTTP/1.1 200 OK\r\n\r\n"); err != nil {
+		return err
+	}
+	if _, err := server.Write(r.buf[r.at:r.till]); err != nil {
+		return err
+	}
+	r.buf = nil // nobody needs it while the tunnel is open
+	back := make(chan error, 1)
+	go func() { back <- copyHalf(client, server) }()
+	return errors.Join(copyHalf(server, client), <-back)
+}
+
+// copyHalf copies one direction and passes on its end.
+func copyHalf(to, from net.Conn) error {
+	_, err := io.Copy(to, from)
+	return errors.Join(err, to.(*net.TCPConn).CloseWrite())
+}
+
+// runGoproxy is goproxy as it comes, over a transport that takes no proxy from the environment.
+func runGoproxy(args []string) error {
+	address, err := listenFlag("goproxy", args)
+	if err != nil {
+		return err
+	}
+	p := goproxy.NewProxyHttpServer()
+	p.Tr = &http.Transport{MaxIdleConnsPerHost: 128, DisableCompression: true}
+	p.ConnectDial, p.ConnectDialWithReq = nil, nil
+	p.Logger = log.New(io.Discard, "", 0)
+	server := &http.Server{Addr: address, Handler: p, ReadHeaderTimeout: 10 * time.Second}
+	return server.ListenAndServe()
+}
+
+// listenFlag reads the one flag of a role.
+func listenFlag(role string, args []string) (address string, err error) {
+	flags := flag.NewFlagSet(role, flag.ContinueOnError)
+	flags.StringVar(&address, "listen", "", "HOST:PORT")
+	return address, flags.Parse(args)
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// stage is where a run takes place: its directory, the origin, and every server that was started.
+type stage struct {
+	dir              string
+	files            int    // how many descriptors each process may have
+	bench            string // this program
+	plain, tls, blob string // where the origin listens
+	syslog           string // the socket for logs
+	roots            *x509.CertPool
+	hello            []byte
+	servers          []*server
+}
+
+// wantedFiles is how many descriptors a process may need: 9,000 tunnels of six each.
+const wantedFiles = 1 << 16
+
+// newStage makes a directory and starts the origin.
+func newStage(ctx context.Context) (*stage, error) {
+	files, err := raiseFiles()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "gracegate-bench-")
+	if err != nil {
+		return nil, err
+	}
+	st := &stage{dir: dir, files: files, roots: x509.NewCertPool(), syslog: filepath.Join(dir, "log.sock")}
+	if err := errors.Join(os.Chmod(dir, 0o777), st.startOrigin(ctx)); err != nil { //nolint:gosec // squid and tinyproxy write there as users of their own
+		st.close()
+		return nil, err
+	}
+	return st, nil
+}
+
+// raiseFiles raises the limit of descriptors, for this process and all that it starts, as far as it may.
+func raiseFiles() (int, error) {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return 0, err
+	}
+	most := syscall.Rlimit{Cur: wantedFiles, Max: max(wantedFiles, files.Max)}
+	if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &most) == nil {
+		return wantedFiles, nil
+	}
+	files.Cur = min(files.Max, wantedFiles)
+	return int(files.Cur), syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files) //nolint:gosec // not above wantedFiles
+}
+
+func (st *stage) startOrigin(ctx context.Context) (err error) {
+	if st.bench, err = os.Executable(); err != nil {
+		return err
+	}
+	if st.hello, err = makeHello(); err != nil {
+		return err
+	}
+	cert := filepath.Join(st.dir, "origin.pem")
+	if err := st.certificate(cert); err != nil {
+		return err
+	}
+	for _, address := range []*string{&st.plain, &st.tls, &st.blob} {
+		if *address, err = freeAddress(); err != nil {
+			return err
+		}
+	}
+	_, err = st.start(ctx, "origin", st.plain, nil, st.bench, "origin",
+		"-plain", st.plain, "-tls", st.tls, "-blob", st.blob, "-cert", cert, "-syslog", st.syslog)
+	return err
+}
+
+// start starts a server that ends with the stage.
+func (st *stage) start(ctx context.Context, name, address string, env []string, argv ...string) (*server, error) {
+	s, err := startServer(ctx, st.dir, name, address, env, argv...)
+	if err == nil {
+		st.servers = append(st.servers, s)
+	}
+	return s, err
+}
+
+// close ends all servers and removes the directory.
+func (st *stage) close() {
+	for _, s := range st.servers {
+		s.stop()
+	}
+	_ = os.RemoveAll(st.dir)
+}
+
+// write writes a file in the directory.
+func (st *stage) write(name, text string) error {
+	full := filepath.Join(st.dir, name)
+	return errors.Join(os.MkdirAll(filepath.Dir(full), 0o755), os.WriteFile(full, []byte(text), 0o644)) //nolint:gosec // others read it
+}
+
+// shortenLogs empties the logs that have been written so far, so that a long run does not fill the disk.
+func (st *stage) shortenLogs() error {
+	logs, err := filepath.Glob(filepath.Join(st.dir, "*.log"))
+	for _, name := range logs {
+		err = errors.Join(err, os.Truncate(name, 0))
+	}
+	return err
+}
+
+// build builds gracegate from the directory above.
+func (st *stage) build(ctx context.Context) (string, error) {
+	program := filepath.Join(st.dir, "gracegate")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", program, "./cmd/gracegate")
+	cmd.Dir = ".."
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return program, nil
+}
+
+// certificate writes the origin's key and certificate, and trusts it.
+func (st *stage) certificate(name string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "bench"}, DNSNames: []string{serverName},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
+	st.roots.AppendCertsFromPEM(text)
+	return os.WriteFile(name, append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})...), 0o600)
+}
