@@ -1,8 +1,9 @@
 # Names for commands; .ci/run is all of them in order.
-.PHONY: check lint test image tour docs
+.PHONY: check lint test image tour docs bench
 check:; bash .ci/run
 lint:; go tool -modfile=.ci/tools/go.mod golangci-lint run ./...
 test:; go test -race -shuffle=on ./...
 docs:; go test . -run TestSettingsTableIsCurrent -update
 image:; docker build --target gateway --tag gracegate:local .
 tour:; docker compose up -d --build --wait
+bench:; bash bench/run.sh

@@ -44,7 +44,7 @@ func (r *headReader) head() ([]byte, error) {
 		searched = max(0, r.till-3)
 		n, err := r.from.Read(r.buf[r.till:])
 		if r.till += n; n == 0 && err != nil {
-			if r.till > 0 && err == io.EOF { //nolint:errorlint // connections return it as it is
+			if r.till > 0 && err == io.EOF {
 				return nil, io.ErrUnexpectedEOF
 			}
 			return nil, err
@@ -78,7 +78,7 @@ func (r *headReader) skip(n int) (int, error) {
 		m, err := r.from.Read(r.buf[:room])
 		got += m
 		switch {
-		case err == io.EOF && n < 0: //nolint:errorlint // connections return it as it is
+		case err == io.EOF && n < 0:
 			return got, nil
 		case err != nil && got != n:
 			return got, fmt.Errorf("a body of %d bytes ended after %d: %w", n, got, err)

@@ -55,12 +55,12 @@ func drive(ctx context.Context, args []string, stdout, stderr io.Writer) (err er
 	if err := d.gather(ctx, *binary, *against, wanted); err != nil {
 		return err
 	}
-	began := time.Now()
+	began, load := time.Now(), loadAverage()
 	results, tunnels, err := d.measureAll(ctx, wanted)
 	if err != nil || *page == "" {
 		return err
 	}
-	return writePage(*page, d, began, results, tunnels)
+	return writePage(*page, d.page(began, load, results, tunnels))
 }
 
 // chosen reads a list of names.
@@ -77,11 +77,12 @@ func chosen(list string, known []string) ([]string, error) {
 	return names, nil
 }
 
-func (d *driver) say(format string, args ...any) { fmt.Fprintf(d.out, format, args...) }
+func (d *driver) say(format string, args ...any) { _, _ = fmt.Fprintf(d.out, format, args...) }
 
 // gather starts gracegate, the other binary, and the peers.
 func (d *driver) gather(ctx context.Context, binary, against string, wanted []string) (err error) {
-	if binary == "" {
+	built := binary == ""
+	if built {
 		if binary, err = d.stage.build(ctx); err != nil {
 			return err
 		}
@@ -95,6 +96,9 @@ func (d *driver) gather(ctx context.Context, binary, against string, wanted []st
 			return err
 		}
 		d.peers = append(d.peers, p)
+	}
+	if built {
+		d.peers[0].version = ownVersion
 	}
 	others, err := d.stage.startPeers(ctx, wanted, d.say)
 	d.peers = append(d.peers, others...)
@@ -115,7 +119,7 @@ func (d *driver) measureAll(ctx context.Context, wanted []string) (results []res
 		if err != nil {
 			return nil, nil, err
 		}
-		res.print(d.out)
+		d.say("%s", res.text())
 		results = append(results, res)
 	}
 	if len(d.chosen) == 0 || slices.Contains(d.chosen, idleRow) {

@@ -25,7 +25,7 @@ const settling = 2 * time.Second
 type idleResult struct {
 	label        string
 	tunnels      int
-	fresh, after perTunnel
+	fresh, after *perTunnel // nil if it came to nothing
 	failure      error
 }
 
@@ -33,7 +33,6 @@ type perTunnel struct{ resident, descriptors float64 }
 
 // idle measures each peer that makes tunnels, in a process that has done nothing before.
 func (d *driver) idle(ctx context.Context, wanted []string) ([]idleResult, error) {
-	d.say("\n%s: %d idle tunnels, per tunnel\n", idleRow, d.tunnels)
 	var all []idleResult
 	for _, p := range d.peers {
 		if p.blob == "" || slices.Contains(idleSkip, p.name) && !slices.Contains(wanted, p.name) {
@@ -43,13 +42,17 @@ func (d *driver) idle(ctx context.Context, wanted []string) ([]idleResult, error
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		res.print(d.out)
 		all = append(all, res)
 		if err := d.stage.shortenLogs(); err != nil {
 			return nil, err
 		}
 	}
+	d.say("\n%s: %s\n%s  %s\n  %s\n", idleRow, idleTitle(d.tunnels), idleTable(all).text(), judgeIdle(all, 16), judgeIdle(all, 12))
 	return all, nil
+}
+
+func idleTitle(tunnels int) string {
+	return fmt.Sprintf("%d idle tunnels, fresh and after %.1f MB each", tunnels, idleBlob/1e6)
 }
 
 func (d *driver) idleOf(ctx context.Context, p *peer) idleResult {
@@ -79,7 +82,7 @@ func (d *driver) idleOf(ctx context.Context, p *peer) idleResult {
 		return res
 	}
 	for _, phase := range []struct {
-		result *perTunnel
+		result **perTunnel
 		do     func(c *client, buf []byte) error
 	}{
 		{&res.fresh, func(c *client, _ []byte) error { return c.open(t, connect, d.stage.hello) }},
@@ -94,7 +97,7 @@ func (d *driver) idleOf(ctx context.Context, p *peer) idleResult {
 			res.failure = err
 			return res
 		}
-		*phase.result = perTunnel{now.resident - before.resident/float64(res.tunnels), now.descriptors - before.descriptors/float64(res.tunnels)}
+		*phase.result = &perTunnel{now.resident - before.resident/float64(res.tunnels), now.descriptors - before.descriptors/float64(res.tunnels)}
 	}
 	return res
 }
@@ -137,16 +140,16 @@ func forEach(ctx context.Context, clients []*client, do func(c *client, buf []by
 }
 
 // fetch reads a whole blob.
-func (c *client) fetch(length uint64, buf []byte) error {
+func (c *client) fetch(length int, buf []byte) error {
 	if err := c.want(length); err != nil {
 		return err
 	}
-	for at := uint64(0); at < length; {
-		n, err := c.take(buf[:min(uint64(len(buf)), length-at)], at)
+	for at := 0; at < length; {
+		n, err := c.take(buf[:min(len(buf), length-at)], at)
 		if err != nil {
 			return err
 		}
-		at += uint64(n)
+		at += n
 	}
 	return nil
 }

@@ -26,12 +26,20 @@ type client struct {
 	until  time.Time // by when everything must have been answered
 }
 
-// newClient makes the i-th client. There are several source addresses so that ports do not get short.
+// sources are the addresses of clients: several, so that ports do not get short.
+var sources = func() (all []net.IP) {
+	for last := range byte(16) {
+		all = append(all, net.IPv4(127, 0, 0, 2+last))
+	}
+	return all
+}()
+
+// newClient makes the i-th client.
 func newClient(i int, until time.Time) *client {
 	return &client{
 		reader: newHeadReader(nil), until: until,
 		dialer: net.Dialer{
-			Timeout: patience, KeepAlive: -1, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+i%16))},
+			Timeout: patience, KeepAlive: -1, LocalAddr: &net.TCPAddr{IP: sources[i%len(sources)]},
 			Control: func(_, _ string, c syscall.RawConn) (err error) {
 				// The port is chosen when the destination is known; without this, ports of closed connections are missing.
 				return errors.Join(c.Control(func(fd uintptr) {
@@ -113,15 +121,15 @@ func (c *client) greet(hello []byte) error {
 }
 
 // want asks a blob for a number of bytes.
-func (c *client) want(n uint64) error {
-	_, err := c.conn.Write(binary.BigEndian.AppendUint64(nil, n))
+func (c *client) want(n int) error {
+	_, err := c.conn.Write(binary.BigEndian.AppendUint64(nil, uint64(n))) //nolint:gosec // never below 0
 	return err
 }
 
 // take reads from a blob of which at bytes were read, and looks whether the bytes are those that belong there.
-func (c *client) take(buf []byte, at uint64) (int, error) {
+func (c *client) take(buf []byte, at int) (int, error) {
 	n, err := c.conn.Read(buf)
-	if n > 0 && (buf[0] != byte(at%period) || buf[n-1] != byte((at+uint64(n)-1)%period)) {
+	if got := buf[:n]; n > 0 && (got[0] != blobBytes[at%period] || got[len(got)-1] != blobBytes[(at+n-1)%period]) {
 		return n, fmt.Errorf("wrong bytes at %d of a blob", at)
 	}
 	return n, err

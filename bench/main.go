@@ -17,8 +17,8 @@ import (
 )
 
 func main() {
-	runtime.LockOSThread() // the kernel ends the peers with the thread that started them, which is this one
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	runtime.LockOSThread()                          // the kernel ends the peers with the thread that started them, which is this one
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) //nolint:forbidigo // this is main
 }
 
 // roles are what this program is started as by the driver.
@@ -39,16 +39,17 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case err == nil:
 		return 0
 	case ctx.Err() != nil:
-		fmt.Fprintln(stderr, "bench: interrupted")
+		_, _ = fmt.Fprintln(stderr, "bench: interrupted")
 	case err != flag.ErrHelp: //nolint:errorlint // flag returns it as it is
-		fmt.Fprintln(stderr, "bench:", err)
+		_, _ = fmt.Fprintln(stderr, "bench:", err)
 	}
 	return 1
 }
 
-func first(args []string) string {
-	if len(args) == 0 {
+// first is the first of some words, or nothing.
+func first(words []string) string {
+	if len(words) == 0 {
 		return ""
 	}
-	return args[0]
+	return words[0]
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -58,7 +60,7 @@ func runOrigin(args []string) error {
 
 // listen serves every connection on a goroutine of its own. It returns when it cannot go on.
 func listen(address string, serve func(net.Conn) error) error {
-	l, err := net.Listen("tcp", address)
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return err
 	}
@@ -80,7 +82,9 @@ func swallow(socket string) error {
 	if err != nil {
 		return err
 	}
-	_ = c.SetReadBuffer(4 << 20)
+	if err := errors.Join(os.Chmod(socket, 0o666), c.SetReadBuffer(4<<20)); err != nil { //nolint:gosec // like /dev/log: anybody may log
+		return err
+	}
 	buf := make([]byte, 64<<10)
 	for {
 		if _, err := c.Read(buf); err != nil {
@@ -182,10 +186,10 @@ func serveBlob(c net.Conn) error {
 		if _, err := io.ReadFull(c, wanted[:]); err != nil {
 			return err
 		}
-		length := binary.BigEndian.Uint64(wanted[:])
-		for sent := uint64(0); sent < length; {
+		length := int(binary.BigEndian.Uint64(wanted[:])) //nolint:gosec // the load asks for no more
+		for sent := 0; sent < length; {
 			start := sent % period
-			n := min(length-sent, uint64(len(blobBytes))-start)
+			n := min(length-sent, len(blobBytes)-start)
 			if _, err := c.Write(blobBytes[start : start+n]); err != nil {
 				return err
 			}

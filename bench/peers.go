@@ -39,9 +39,9 @@ func (st *stage) others() []*peer {
 	}
 	haproxy := full(peer{name: "haproxy", debian: "haproxy", refused: 403, start: startHaproxy, version: firstLine("haproxy", "-v")})
 	haproxy.tls, haproxy.blob = connectTLS, connectBlob
-	raw := full(peer{name: "raw", start: startRole("raw")})
+	raw := full(peer{name: "raw", start: startRole("raw"), version: func() string { return "of bench/relay.go" }})
 	raw.plain, raw.pipes = "", true
-	goproxy := full(peer{name: "goproxy", start: startRole("goproxy"), pipes: true})
+	goproxy := full(peer{name: "goproxy", start: startRole("goproxy"), pipes: true, version: moduleVersion("github.com/elazarl/goproxy")})
 	tinyproxy := full(peer{name: "tinyproxy", debian: "tinyproxy", refused: 403, once: true, start: startTinyproxy, version: firstLine("tinyproxy", "-v")})
 	return []*peer{
 		full(peer{name: "squid", debian: "squid-openssl", refused: 403, start: startSquid, version: firstLine("squid", "-v")}),
@@ -55,7 +55,7 @@ func (st *stage) others() []*peer {
 // firstLine asks a program what it is.
 func firstLine(program string, args ...string) func() string {
 	return func() string {
-		out, _ := exec.Command(program, args...).Output()
+		out, _ := exec.CommandContext(context.Background(), program, args...).Output() //nolint:gosec // a peer
 		line, _, _ := strings.Cut(string(out), "\n")
 		return strings.TrimSpace(line)
 	}

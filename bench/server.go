@@ -34,7 +34,7 @@ func startServer(ctx context.Context, dir, name, address string, env []string, a
 		return nil, err
 	}
 	defer out.Close()
-	s.cmd = exec.Command(argv[0], argv[1:]...)
+	s.cmd = exec.Command(argv[0], argv[1:]...) //nolint:gosec,noctx // the peers are what is to be started; stop ends them
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = dir, out, out
 	s.cmd.Env = append(outerEnv(), env...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -134,7 +134,7 @@ func (s *server) sum(of func(pid int) (int64, error)) (int64, error) {
 func (s *server) cpu() (int64, error) {
 	return s.sum(func(pid int) (int64, error) {
 		var t unix.Timespec
-		err := unix.ClockGettime(int32(^pid<<3|2), &t)
+		err := unix.ClockGettime(int32(^pid<<3|2), &t) //nolint:gosec // a process id has 22 bits
 		return t.Nano(), err
 	})
 }
@@ -161,7 +161,7 @@ func (s *server) descriptors() (int64, error) {
 
 // freeAddress finds a port that nobody listens on.
 func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}

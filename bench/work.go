@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -13,6 +14,7 @@ type work struct {
 	clients int
 	unit    string                     // of what is counted
 	per     float64                    // how many counted make one unit
+	keeps   bool                       // its clients keep their connections, if the peer does
 	step    func(t target) func() step // made anew for each client
 }
 
@@ -40,7 +42,7 @@ func (t target) connectHead() []byte {
 
 // getting asks for a plain body again and again, on one connection if the peer keeps it.
 func getting(clients, length int) work {
-	return work{clients: clients, unit: "request", per: 1, step: func(t target) func() step {
+	return work{clients: clients, unit: "request", per: 1, keeps: true, step: func(t target) func() step {
 		request := t.get(length)
 		return func() step {
 			return func(c *client) (int64, error) {
@@ -59,7 +61,7 @@ func getting(clients, length int) work {
 
 // refused asks for what is not allowed, plainly on a kept connection or by CONNECT on a new one each.
 func refused(clients int, tunnel bool) work {
-	return work{clients: clients, unit: "refusal", per: 1, step: func(t target) func() step {
+	return work{clients: clients, unit: "refusal", per: 1, keeps: !tunnel, step: func(t target) func() step {
 		requests := t.refusedRequests(tunnel)
 		return func() step {
 			i := 0
@@ -122,7 +124,7 @@ func bulk(clients int, hello []byte) work {
 	return work{clients: clients, unit: "GB", per: 1e9, step: func(t target) func() step {
 		connect := t.connectHead()
 		return func() step {
-			var at uint64
+			at := 0
 			buf := make([]byte, 256<<10)
 			return func(c *client) (int64, error) {
 				if c.conn == nil {
@@ -133,10 +135,8 @@ func bulk(clients int, hello []byte) work {
 						return 0, err
 					}
 				}
-				if at%(64<<20) < uint64(len(buf)) { // now and then is enough
-				}
 				n, err := c.take(buf, at)
-				at += uint64(n)
+				at += n
 				return int64(n), err
 			}
 		}
@@ -165,11 +165,14 @@ func clientTLS(roots *x509.CertPool) *tls.Config {
 func makeHello() ([]byte, error) {
 	ours, theirs := net.Pipe()
 	defer ours.Close()
-	shaken := make(chan error, 1)
-	go func() { shaken <- tls.Client(theirs, clientTLS(nil)).Handshake() }()
+	shaken := make(chan struct{})
+	go func() {
+		defer close(shaken)
+		_ = tls.Client(theirs, clientTLS(nil)).HandshakeContext(context.Background()) // fails, since nobody answers
+	}()
 	hello := make([]byte, 16<<10)
 	n, err := ours.Read(hello)
 	_ = ours.Close()
-	<-shaken // fails, of course: nobody answered
+	<-shaken
 	return hello[:n], err
 }
