@@ -32,7 +32,7 @@ func drive(ctx context.Context, args []string, stdout, stderr io.Writer) (err er
 	flags.IntVar(&d.rounds, "rounds", 9, "the number of rounds")
 	flags.DurationVar(&d.slice, "slice", 2*time.Second, "how long a peer is measured in a round")
 	flags.IntVar(&d.tunnels, "tunnels", 9000, "the number of idle tunnels")
-	binary := flags.String("gracegate", "", "the `BINARY` to measure; built from .. if empty")
+	binary := flags.String("gracegate", "", "the `BINARY` to measure, which run.sh builds")
 	against := flags.String("against", "", "another `BINARY` of gracegate to measure beside it, as \"against\"")
 	page := flags.String("out", "", "the `FILE` to write the results to, as docs/performance.md is")
 	switch err := flags.Parse(args); {
@@ -81,12 +81,6 @@ func (d *driver) say(format string, args ...any) { _, _ = fmt.Fprintf(d.out, for
 
 // gather starts gracegate, the other binary, and the peers.
 func (d *driver) gather(ctx context.Context, binary, against string, wanted []string) (err error) {
-	built := binary == ""
-	if built {
-		if binary, err = d.stage.build(ctx); err != nil {
-			return err
-		}
-	}
 	for _, g := range [][2]string{{"gracegate", binary}, {"against", against}} {
 		if g[1] == "" {
 			continue
@@ -96,9 +90,6 @@ func (d *driver) gather(ctx context.Context, binary, against string, wanted []st
 			return err
 		}
 		d.peers = append(d.peers, p)
-	}
-	if built {
-		d.peers[0].version = ownVersion
 	}
 	others, err := d.stage.startPeers(ctx, wanted, d.say)
 	d.peers = append(d.peers, others...)

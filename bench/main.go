@@ -7,10 +7,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"runtime"
 	"syscall"
@@ -32,17 +34,23 @@ func run(args []string, stdout, stderr io.Writer) int {
 	var err error
 	if role := roles[first(args)]; role != nil {
 		err = role(args[1:])
+	} else if first(args) == "isolated" {
+		if err = settle(); err == nil {
+			err = drive(ctx, args[1:], stdout, stderr)
+		}
 	} else {
-		err = drive(ctx, args, stdout, stderr)
+		err = isolate(ctx, args, stdout, stderr)
+		if _, told := errors.AsType[*exec.ExitError](err); told {
+			return 1
+		}
 	}
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, flag.ErrHelp):
 		return 0
 	case ctx.Err() != nil:
-		_, _ = fmt.Fprintln(stderr, "bench: interrupted")
-	case err != flag.ErrHelp: //nolint:errorlint // flag returns it as it is
-		_, _ = fmt.Fprintln(stderr, "bench:", err)
+		err = errors.New("interrupted")
 	}
+	_, _ = fmt.Fprintln(stderr, "bench:", err)
 	return 1
 }
 

@@ -74,12 +74,11 @@ func (r row) slice(ctx context.Context, length time.Duration, e entrant) (s samp
 	if err := sleep(ctx, warming); err != nil {
 		return s, err
 	}
-	began := time.Now()
-	done, dials := l.done.Load(), l.dials.Load()
 	cpu, err := e.server.cpu()
 	if err != nil {
 		return s, err
 	}
+	began, done, dials := time.Now(), l.done.Load(), l.dials.Load()
 	if err := sleep(ctx, length); err != nil {
 		return s, err
 	}

@@ -3,12 +3,10 @@ package main
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"regexp"
 	"runtime"
 	"runtime/debug"
@@ -27,8 +25,8 @@ const (
 // method says how it is measured. The two figures are the rounds and the length of a slice.
 const method = `## How it is measured
 
-Everything runs on loopback addresses of one machine, in one run: each proxy, the origin, and the load, each in a process of its
-own. A row of work has %d rounds; in a round each proxy gets the same load for %v, after %v of warming up, in an order that
+Everything runs on one machine in one run, on loopback addresses of a network namespace of its own: each proxy, the origin, and the
+load, each in a process of its own. A row of work has %d rounds; in a round each proxy gets the same load for %v, after %v of warming up, in an order that
 moves on by one each round. The load is closed: a number of clients, each of which sends when it has the answer to the last,
 and every answer is looked at (status, length; of bulk the bytes at the edges of each read).
 
@@ -45,8 +43,8 @@ the deadline. "Ungoverned" is a name that no policy governs, which is judged and
 dials, and copies with io.Copy, which splices; goproxy is bare, with a transport that keeps connections.
 
 What is not quite alike: haproxy is no forward proxy. Its plain requests go to a fixed server, and it hands CONNECT on to an origin
-that answers it. tinyproxy keeps no connections. Names reach gracegate's origin by ` + "`upstream.hosts`" + `, the others are asked for an address, so
-that nobody looks anything up. Bulk is plain bytes behind a TLS hello, since TLS is the business of both ends. TLS is 1.3 with X25519 and
+that answers it. tinyproxy keeps no connections. Names reach gracegate's origin by ` + "`upstream.hosts`" + `, the others are asked for an address, and
+squid, which looks up addresses, finds them in its hosts file, so that nobody asks a DNS server. Bulk is plain bytes behind a TLS hello, since TLS is the business of both ends. TLS is 1.3 with X25519 and
 ECDSA P-256, no session is resumed. A row of idle tunnels is measured in a process that has done nothing else, after %v of rest; a peer
 that takes more descriptors a tunnel than there are has fewer tunnels.
 
@@ -128,15 +126,6 @@ func machine() string {
 func loadAverage() string {
 	text, _ := os.ReadFile("/proc/loadavg")
 	return cmp.Or(first(strings.Fields(string(text))), "unknown")
-}
-
-// ownVersion is the commit of the tree that gracegate is built from.
-func ownVersion() string {
-	out, err := exec.CommandContext(context.Background(), "git", "-C", "..", "describe", "--always", "--dirty").Output()
-	if err != nil {
-		return "unknown"
-	}
-	return "commit " + strings.TrimSpace(string(out))
 }
 
 // moduleVersion is the version of a module in this program.

@@ -102,7 +102,12 @@ func startRole(role string) func(context.Context, *stage, string) (*server, erro
 
 func startSquid(ctx context.Context, st *stage, address string) (*server, error) {
 	name := "squid-" + port(address)
-	err := st.write(name+".conf", fmt.Sprintf(`http_port %[1]s
+	var hosts strings.Builder // it looks up the names of clients, and of destinations that are addresses
+	hosts.WriteString("127.0.0.1 origin.bench\n")
+	for i, ip := range sources {
+		fmt.Fprintf(&hosts, "%s client-%d.bench\n", ip, i)
+	}
+	err := errors.Join(st.write(name+".hosts", hosts.String()), st.write(name+".conf", fmt.Sprintf(`http_port %[1]s
 workers 1
 cache deny all
 cache_mem 0
@@ -122,9 +127,10 @@ cache_log %[4]s/%[5]s-cache.log
 pid_filename %[4]s/%[5]s.pid
 coredump_dir %[4]s
 pinger_enable off
+hosts_file %[4]s/%[5]s.hosts
 max_filedescriptors %[6]d
 shutdown_lifetime 0 seconds
-`, address, port(st.tls), port(st.blob), st.dir, name, st.files))
+`, address, port(st.tls), port(st.blob), st.dir, name, st.files)))
 	if err != nil {
 		return nil, err
 	}

@@ -93,13 +93,14 @@ func (r result) note(l line) (note string) {
 
 // text is what is printed of a row when it has been measured.
 func (r result) text() string {
-	text := fmt.Sprintf("\n%s: %s\n%s", r.name, r.title, r.table().text())
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n%s: %s\n%s", r.name, r.title, r.table().text())
 	for _, reach := range []bool{true, false} {
 		if told := r.judge(reach); told != "" {
-			text += "  " + told + "\n"
+			fmt.Fprintf(&b, "  %s\n", told)
 		}
 	}
-	return text
+	return b.String()
 }
 
 // judge tells about the aim that is to be reached, or the one to go for.

@@ -9,10 +9,8 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"math/big"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -116,19 +114,6 @@ func (st *stage) shortenLogs() error {
 		err = errors.Join(err, os.Truncate(name, 0))
 	}
 	return err
-}
-
-// build builds gracegate from the directory above.
-func (st *stage) build(ctx context.Context) (string, error) {
-	program := filepath.Join(st.dir, "gracegate")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", program, "./cmd/gracegate") //nolint:gosec // in a directory of our own
-	cmd.Dir = ".."
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return program, nil
 }
 
 // certificate writes the origin's key and certificate, and trusts it.
