@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -85,7 +86,7 @@ func sources(t *testing.T) []source {
 		if err != nil {
 			return err
 		}
-		if base := d.Name(); d.IsDir() && name != "." && (base == "testdata" || base[0] == '.' || base[0] == '_') {
+		if base := d.Name(); d.IsDir() && name != "." && (base == "testdata" || base[0] == '.' || base[0] == '_' || hasModule(name)) {
 			return fs.SkipDir
 		}
 		if d.IsDir() || filepath.Ext(name) != ".go" {
@@ -102,6 +103,12 @@ func sources(t *testing.T) []source {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// hasModule tells whether a directory is a module of its own, such as bench.
+func hasModule(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "go.mod"))
+	return err == nil
 }
 
 func TestImportsFollowThePlan(t *testing.T) {

@@ -27,9 +27,9 @@ func appendRecord(to line, r *Record, always string) line {
 	return append(l, '}', '\n')
 }
 
-// denied reports whether the flow was refused, or cut when it was blocked later.
+// denied reports whether the flow was refused, or cut: when it was blocked later, or was to be seen further than it was.
 func denied(r *Record) bool {
-	return r.Event == Refused || r.Guard != "" || r.Verdict == policy.Block
+	return r.Event == Refused || r.Guard != "" || r.Verdict == policy.Block || r.Ended == "cut"
 }
 
 // message is the line for people: what happened to whom.
