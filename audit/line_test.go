@@ -125,6 +125,7 @@ func TestMessage(t *testing.T) {
 		{Record{Event: Start, Host: kaspersky, Verdict: policy.Allow}, "opened s01.upd.kaspersky.com"},
 		{Record{Event: End, Host: kaspersky, Verdict: policy.Allow}, "passed s01.upd.kaspersky.com"},
 		{Record{Event: End, Host: kaspersky, Verdict: policy.Block}, "cut s01.upd.kaspersky.com"},
+		{Record{Event: End, Host: kaspersky, Verdict: policy.Allow, Ended: "cut"}, "cut s01.upd.kaspersky.com"},
 		{Record{Event: Refused, SNI: kaspersky, Upstream: kasperskyA}, "blocked s01.upd.kaspersky.com"},
 		{Record{Event: Refused, Upstream: kasperskyA}, "blocked 198.51.100.7:443"},
 		{Record{}, "blocked a flow without a destination"},
