@@ -90,6 +90,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, out io.Writ
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	go func() { stop(g.serve()) }()
+	go tuneHeap(ctx)
 	proxies, admin := g.addresses()
 	log.Info("listening", zap.Strings("proxy", proxies), zap.String("admin", admin))
 	if readyFile != "" {
