@@ -1,10 +1,14 @@
 // Package proxy is the road: it accepts clients, finds out what they ask for, asks the gate, and acts.
 //
-// Data flows one way: listen, identify, decide, act, record. The front (framing.go) owns every accepted connection and lets
-// nothing through to net/http that two readers could read differently. Plain requests go through goproxy (plain.go) over our
-// own transport; CONNECT is ours alone (connect.go, tunnel.go). gate.go holds the one call to the policy. dial.go checks the
-// address that is really dialled.
+// Data flows one way: listen, identify, decide, act, record. The front (front.go) owns every accepted connection. It reads the
+// heads itself, and serves CONNECT and the simplest plain requests in its fast lane (lane.go); everything else goes, with every
+// byte that came, to net/http and goproxy (plain.go), behind a filter that lets nothing through that two readers could read
+// differently (framing.go). CONNECT becomes a tunnel (connect.go, tunnel.go), which relays by splice(2) once it moves much
+// (relay.go). gate.go holds the one call to the policy. dial.go checks the address that is really dialled.
+//
+// Every flow in progress is registered (flows.go) by the instant at which its verdict may change. It is judged again then, and
+// after a reload, and cut if it may not go on (watch.go).
 //
 // The package decides nothing by itself except what its guards say: who may be a client, which ports and addresses may be
-// reached. It reads no files and knows no configuration format.
+// reached, and how much one may take (admission.go). It reads no files and knows no configuration format.
 package proxy

@@ -66,7 +66,7 @@ func (l *lane) run() {
 	defer func() {
 		if p := recover(); p != nil { // as net/http does: it ends this connection, and no other
 			l.server.cfg.Log.Error("panic in an exchange", zap.Any("panic", p), zap.Stack("stack"))
-			l.reset()
+			l.cut() // whatever it was at is over
 		}
 		if !l.left {
 			l.release()
