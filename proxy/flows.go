@@ -73,6 +73,11 @@ func (fs *flows) add(f *flow) {
 	}
 	s.put(f, at)
 	s.mu.Unlock()
+	fs.cutIfOver(f)
+}
+
+// cutIfOver cuts a flow that cutAll may have missed, because it was not held here at that moment.
+func (fs *flows) cutIfOver(f *flow) {
 	if why := fs.over.Load(); why != nil {
 		f.cutFor(*why)
 	}
@@ -97,11 +102,12 @@ func (fs *flows) remove(f *flow) {
 func (fs *flows) move(f *flow, at int64) {
 	s := f.place.shard
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.take(f)
 	if !f.place.gone {
 		s.put(f, at)
 	}
+	s.mu.Unlock()
+	fs.cutIfOver(f)
 }
 
 func (s *flowShard) put(f *flow, at int64) {

@@ -160,6 +160,23 @@ func TestAFlowThatEndsMeanwhile(t *testing.T) {
 	}
 }
 
+// Nobody escapes the end of the gateway by being judged again just then.
+func TestAFlowThatIsJudgedAgainDuringTheEnd(t *testing.T) {
+	t.Parallel()
+	fs := newFlows()
+	cut := ""
+	f := &flow{}
+	f.cut = func() { cut = f.ended }
+	fs.add(f)
+	fs.tick(0, nil, func(*flow) (int64, bool) {
+		fs.cutAll("drain")
+		return never, true
+	})
+	if cut != "drain" {
+		t.Errorf("it was cut for %q", cut)
+	}
+}
+
 // Whoever is judged before a reload and registered after it is judged by the new policy with the next tick.
 func TestAReloadBetweenVerdictAndRegistration(t *testing.T) {
 	t.Parallel()
