@@ -182,17 +182,9 @@ type figures struct {
 }
 
 func (p *process) figures() (f figures, err error) {
-	text, err := p.ask("/metrics")
+	values, err := p.metrics()
 	if err != nil {
 		return f, err
-	}
-	values := map[string]float64{}
-	for line := range strings.Lines(string(text)) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), " "); ok && !strings.HasPrefix(line, "#") {
-			if v, err := strconv.ParseFloat(value, 64); err == nil {
-				values[name] = v
-			}
-		}
 	}
 	for _, name := range []string{"process_resident_memory_bytes", "process_open_fds", "go_goroutines", "process_cpu_seconds_total", "gracegate_policy_last_reload_successful"} {
 		if _, ok := values[name]; !ok {
@@ -206,24 +198,59 @@ func (p *process) figures() (f figures, err error) {
 	}, nil
 }
 
+// metrics are those of the gateway now, by name and labels.
+func (p *process) metrics() (map[string]float64, error) {
+	text, err := p.ask("/metrics")
+	if err != nil {
+		return nil, err
+	}
+	values := map[string]float64{}
+	for line := range strings.Lines(string(text)) {
+		name, value, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if v, err := strconv.ParseFloat(value, 64); ok && err == nil && !strings.HasPrefix(name, "#") {
+			values[name] = v
+		}
+	}
+	return values, nil
+}
+
+// metric is one of them; 0 if it is not there.
+func (p *process) metric(name string) float64 {
+	p.t.Helper()
+	values, err := p.metrics()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return values[name]
+}
+
+// readiness is what /readyz says, as far as the tests ask.
+type readiness struct {
+	Clock struct {
+		PolicyTime time.Time `json:"policy_time"`
+	}
+	Recorder struct{ Lost int }
+}
+
+func (p *process) readiness() (r readiness) {
+	p.t.Helper()
+	text, err := p.ask("/readyz")
+	if err == nil {
+		err = json.Unmarshal(text, &r)
+	}
+	if err != nil || r.Clock.PolicyTime.IsZero() {
+		p.t.Fatalf("/readyz: %v: %s", err, text)
+	}
+	return r
+}
+
 // policyTime asks what time it is by the policy clock, and tells when that was so, give or take off.
 func (p *process) policyTime() (policy, real time.Time, off time.Duration) {
 	p.t.Helper()
 	asked := time.Now()
-	text, err := p.ask("/readyz")
+	policy = p.readiness().Clock.PolicyTime
 	took := time.Since(asked)
-	var status struct {
-		Clock struct {
-			PolicyTime time.Time `json:"policy_time"`
-		}
-	}
-	if err == nil {
-		err = json.Unmarshal(text, &status)
-	}
-	if err != nil || status.Clock.PolicyTime.IsZero() {
-		p.t.Fatalf("/readyz: %v: %s", err, text)
-	}
-	return status.Clock.PolicyTime, asked.Add(took / 2), took / 2
+	return policy, asked.Add(took / 2), took / 2
 }
 
 // eventually waits for a condition that nobody reports.

@@ -190,6 +190,11 @@ func (m *many) check(opened time.Duration) {
 			}
 		}
 	}
+	closed := `gracegate_flows_closed_total{reason="cut"}`
+	eventually(t, "all are counted as cut", func() bool { return m.gateway.metric(closed) == float64(m.n) })
+	if lost := m.gateway.readiness().Recorder.Lost; lost > 0 {
+		t.Fatalf("%d records were lost", lost)
+	}
 	m.gateway.logged(cutLine, m.n)
 	if _, err := io.WriteString(m.free, "still"); err != nil {
 		t.Error(err)
