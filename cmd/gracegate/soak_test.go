@@ -28,7 +28,7 @@ rules:
 
 	// soakGrowth is how much the memory of a gateway may grow from the warm-up to the end, by the line that fits its course
 	// best: less than the measurements of a minute vary, and nothing at all in an hour.
-	soakGrowth = 24 << 20
+	soakGrowth = 16 << 20
 
 	reloadedLine = `"because":"SIGHUP","revision":`
 	errorLine    = `"log.level":"error"`
