@@ -42,6 +42,7 @@ type way struct {
 	framed bool // the client knows by the framing what a whole answer is: an end may do in place of a reset
 	deaf   bool // the client takes nothing until the flow is over
 	frozen bool // the origin takes nothing until then
+	heavy  bool // many bytes pass
 }
 
 const (
@@ -68,11 +69,7 @@ func (s *stage) play(r *rig) {
 	r.t.Cleanup(s.end)
 	read := s.open(s, r)
 	listen := func() { s.client <- ending{err: read(), at: time.Now()} }
-	select {
-	case <-s.begun:
-	case <-time.After(2 * patience):
-		r.t.Fatalf("%s: it does not begin", s.name)
-	}
+	s.begins(r)
 	go func() {
 		if s.deaf {
 			select {
@@ -83,6 +80,16 @@ func (s *stage) play(r *rig) {
 		}
 		listen()
 	}()
+}
+
+// begins waits until the flow has.
+func (s *stage) begins(r *rig) {
+	r.t.Helper()
+	select {
+	case <-s.begun:
+	case <-time.After(2 * patience):
+		r.t.Fatalf("%s: it does not begin", s.name)
+	}
 }
 
 // end lets the flow come to its end.
@@ -144,7 +151,7 @@ func stuff(c net.Conn, piece string) (rest string, err error) {
 		_ = c.SetWriteDeadline(time.Now().Add(stuckAfter))
 		n, err := io.WriteString(c, piece)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return piece[n:], c.SetWriteDeadline(time.Now().Add(2 * patience))
+			return piece[n:], c.SetWriteDeadline(time.Now().Add(10 * patience))
 		}
 		if err != nil {
 			return "", err
@@ -154,13 +161,27 @@ func stuff(c net.Conn, piece string) (rest string, err error) {
 
 // request sends the head of a request.
 func (s *stage) request(r *rig, method, version, fields string) *wire {
-	return r.wire().send(method + " http://" + s.host + "/file " + version + "\r\nHost: x\r\n" + fields + "\r\n")
+	return r.lasting().send(method + " http://" + s.host + "/file " + version + "\r\nHost: x\r\n" + fields + "\r\n")
 }
 
 // tunnel opens a tunnel, and says hello, or something else, in it.
 func (s *stage) tunnel(r *rig, hello string) *wire {
-	return r.tunnel(s.host + ":443").send(hello)
+	w := r.tunnel(s.host + ":443")
+	w.lasts()
+	return w.send(hello)
 }
+
+// lasting connects for as long as it takes to open all flows of a test.
+func (r *rig) lasting() *wire {
+	w := r.wire()
+	w.lasts()
+	return w
+}
+
+func (w *wire) lasts() { _ = w.SetDeadline(time.Now().Add(10 * patience)) }
+
+// lasting has no flow end by a limit before its time.
+func lasting(c *Config) { c.Idle, c.Hello = 10*patience, 10*patience }
 
 // whole reads the answer to a request. It is nil if one came, to its last word.
 func whole(in *bufio.Reader, method string) error {

@@ -62,20 +62,21 @@ func (r *rig) enact(vendorText, operatorText string) {
 func TestCuts(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
+		ways   []*way
 		law    string
 		at     time.Time // when the flows are opened
 		strike func(r *rig)
 	}{
-		"at the deadline":           {operatorYAML, deadline.Add(-time.Second), func(r *rig) { r.clock.set(deadline) }},
-		"long after the deadline":   {operatorYAML, deadline.Add(-time.Hour), func(r *rig) { r.clock.set(deadline.AddDate(1, 0, 0)) }},
-		"at the end of a waiver":    {operatorYAML + waiverYAML, deadline.AddDate(0, 1, 0), func(r *rig) { r.clock.set(time.Date(2024, 12, 31, 0, 0, 0, 0, time.UTC)) }},
-		"when a waiver is revoked":  {operatorYAML + waiverYAML, deadline.AddDate(0, 1, 0), func(r *rig) { r.enact(vendorYAML, operatorYAML) }},
-		"when a rule is added":      {operatorYAML, inGrace, func(r *rig) { r.enact(vendorYAML, operatorYAML+ruleYAML) }},
-		"when clients become bound": {strings.Replace(operatorYAML, "[US]", "[]", 1), deadline.AddDate(0, 1, 0), func(r *rig) { r.enact(vendorYAML, operatorYAML) }},
+		"at the deadline":           {ways(), operatorYAML, deadline.Add(-time.Second), func(r *rig) { r.clock.set(deadline) }},
+		"long after the deadline":   {light(), operatorYAML, deadline.Add(-time.Hour), func(r *rig) { r.clock.set(deadline.AddDate(1, 0, 0)) }},
+		"at the end of a waiver":    {light(), operatorYAML + waiverYAML, deadline.AddDate(0, 1, 0), func(r *rig) { r.clock.set(time.Date(2024, 12, 31, 0, 0, 0, 0, time.UTC)) }},
+		"when a waiver is revoked":  {light(), operatorYAML + waiverYAML, deadline.AddDate(0, 1, 0), func(r *rig) { r.enact(vendorYAML, operatorYAML) }},
+		"when a rule is added":      {ways(), operatorYAML, inGrace, func(r *rig) { r.enact(vendorYAML, operatorYAML+ruleYAML) }},
+		"when clients become bound": {light(), strings.Replace(operatorYAML, "[US]", "[]", 1), deadline.AddDate(0, 1, 0), func(r *rig) { r.enact(vendorYAML, operatorYAML) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, governed, free := openAll(t, c.law, c.at)
+			r, governed, free := openAll(t, c.ways, c.law, c.at)
 			for _, line := range r.seen.all() {
 				if strings.HasPrefix(line, "closed") {
 					t.Fatalf("before anything happens: %s", line)
@@ -97,11 +98,11 @@ func TestCuts(t *testing.T) {
 }
 
 // openAll opens one flow of every kind to a governed name, and one to another.
-func openAll(t *testing.T, law string, at time.Time) (r *rig, governed, free []*stage) {
+func openAll(t *testing.T, ways []*way, law string, at time.Time) (r *rig, governed, free []*stage) {
 	t.Helper()
 	secure, roots, _ := secureConfig(t)
 	hosts := map[string]string{}
-	for i, w := range ways() {
+	for i, w := range ways {
 		for zone, list := range map[string]*[]*stage{"upd.acme.example": &governed, "free.example": &free} {
 			s, addr := newStage(t, w, "w"+string(rune('a'+i))+"."+zone, secure)
 			s.roots = roots // only the client looks at them
@@ -109,7 +110,7 @@ func openAll(t *testing.T, law string, at time.Time) (r *rig, governed, free []*
 			*list = append(*list, s)
 		}
 	}
-	r = newRig(t, rigSetup{hosts: hosts})
+	r = newRig(t, rigSetup{hosts: hosts, change: lasting})
 	r.enact(vendorYAML, law)
 	r.clock.set(at)
 	for _, s := range slices.Concat(governed, free) {

@@ -16,6 +16,11 @@ func ways() []*way {
 	return slices.Concat(downloads(), uploads(), quietTunnels(), busyTunnels())
 }
 
+// light are those that cost little: what ends a flow is the same for all, and how it ends was seen with the rest.
+func light() []*way {
+	return slices.DeleteFunc(ways(), func(w *way) bool { return w.heavy })
+}
+
 // answering is a way to download: the client asks, and the origin says this and waits.
 func answering(name, version, head, begin, rest string) *way {
 	return &way{
@@ -52,7 +57,7 @@ func downloads() []*way {
 		pouring("a download at full flow", "HTTP/1.1", headInChunks, chunk(bulk), endChunk),
 		pouring("a download at full flow for an old client", "HTTP/1.0", headByClose, bulk, last),
 		{
-			name: "a download that the client does not take", kind: "plain", framed: true, deaf: true,
+			name: "a download that the client does not take", kind: "plain", framed: true, deaf: true, heavy: true,
 			serve: func(s *stage, c *net.TCPConn) {
 				readHead(c)
 				_, _ = io.WriteString(c, headInChunks)
@@ -72,7 +77,7 @@ func downloads() []*way {
 // pouring is a download in full flow.
 func pouring(name, version, head, piece, rest string) *way {
 	return &way{
-		name: name, kind: "plain", framed: version == "HTTP/1.1",
+		name: name, kind: "plain", framed: version == "HTTP/1.1", heavy: true,
 		serve: func(s *stage, c *net.TCPConn) {
 			readHead(c)
 			_, _ = io.WriteString(c, head)
@@ -99,8 +104,9 @@ func uploads() []*way {
 		uploading("an upload of known length", fmt.Sprintf("Content-Length: %d\r\n", len(piece+last)), piece, last),
 		uploading("an upload in chunks", "Transfer-Encoding: chunked\r\n", chunk(piece), endChunk),
 		{
-			name: "an upload that the origin does not take", kind: "plain", framed: true, frozen: true,
+			name: "an upload that the origin does not take", kind: "plain", framed: true, frozen: true, heavy: true,
 			serve: func(s *stage, c *net.TCPConn) {
+				close(s.begun)
 				<-s.finish
 				serveUpload(s, c, func() {})
 			},
@@ -147,11 +153,12 @@ func serveUpload(s *stage, c *net.TCPConn, begun func()) {
 
 // push sends until nobody takes it, and goes on once somebody does.
 func (s *stage) push(r *rig, w *wire, piece, rest string, read func() error) func() error {
+	w.send(piece)
+	s.begins(r)
 	left, err := stuff(w.TCPConn, piece)
 	if err != nil {
 		r.t.Fatalf("%s: %v", s.name, err)
 	}
-	close(s.begun)
 	return func() error {
 		_, err := io.WriteString(w.TCPConn, left+rest)
 		if err != nil {
@@ -268,7 +275,7 @@ func busyTunnels() []*way {
 			},
 		},
 		{
-			name: "a tunnel at full flow", kind: "tunnel",
+			name: "a tunnel at full flow", kind: "tunnel", heavy: true,
 			serve: func(s *stage, c *net.TCPConn) {
 				readFull(c, make([]byte, 5))
 				s.pour(c, bulk, last)
@@ -283,7 +290,7 @@ func busyTunnels() []*way {
 			},
 		},
 		{
-			name: "a tunnel whose client takes nothing", kind: "tunnel", deaf: true,
+			name: "a tunnel whose client takes nothing", kind: "tunnel", deaf: true, heavy: true,
 			serve: func(s *stage, c *net.TCPConn) {
 				readFull(c, make([]byte, 5))
 				if rest, err := stuff(c, bulk); err == nil {
@@ -294,8 +301,9 @@ func busyTunnels() []*way {
 			open: func(s *stage, r *rig) func() error { return s.tunnel(r, helloFor(s.host)).readsOn() },
 		},
 		{
-			name: "a tunnel whose origin takes nothing", kind: "tunnel", frozen: true,
+			name: "a tunnel whose origin takes nothing", kind: "tunnel", frozen: true, heavy: true,
 			serve: func(s *stage, c *net.TCPConn) {
+				close(s.begun)
 				<-s.finish
 				if err := toLast(c); err != nil {
 					s.origin <- ending{at: time.Now(), err: err}
