@@ -40,7 +40,7 @@ func settle() error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(socket)
+	defer func() { _ = unix.Close(socket) }()
 	up, err := unix.NewIfreq("lo")
 	if err != nil {
 		return err
