@@ -16,8 +16,9 @@ type direction struct {
 	came  *atomic.Int64 // counts what is received; may be nil
 	went  *atomic.Int64 // counts what is sent; may be nil
 
-	last  int   // bytes that came last: what comes next is expected to be as much
-	total int64 // bytes that came in all
+	total int64 // bytes that came
+	burst int   // of those, since the source had nothing more
+	last  int   // what the burst before that came to
 
 	buf  []byte // what is borrowed, whole
 	rest []byte // what is still to be sent; in buf or in memory of its own
@@ -35,11 +36,11 @@ type direction struct {
 }
 
 const (
-	// smallRead is what a direction receives into at first, and after what came last did not fill it: a handshake, messages.
+	// smallRead is what a direction receives into at first, and while what comes at a time does not fill it: a handshake, messages.
 	smallRead = 8 << 10
 
-	// spliceAfter is how many bytes a direction moves through buffers before it takes pipes.
-	spliceAfter = 256 << 10
+	// spliceAfter is how many bytes a direction moves through buffers before it takes pipes: those are worth their while from here on.
+	spliceAfter = 64 << 10
 )
 
 type smallBuffer [smallRead]byte
@@ -83,9 +84,12 @@ func (n *direction) lose(err error) {
 	n.relay.fail(err, n.dst)
 }
 
-// borrow takes a buffer, a large one if what came last would fill a small one.
+// much tells whether what comes next is likely to fill a small buffer.
+func (n *direction) much() bool { return max(n.last, n.burst) >= smallRead }
+
+// borrow takes a buffer.
 func (n *direction) borrow() {
-	if n.last < smallRead {
+	if !n.much() {
 		n.buf = smallBuffers.Get().(*smallBuffer)[:]
 	} else {
 		n.buf = borrow()[:]
@@ -109,10 +113,18 @@ func (n *direction) letGo() {
 	n.freePipe()
 }
 
+// dry notes that the source has nothing more for now, and returns what was borrowed.
+func (n *direction) dry() {
+	if n.burst > 0 {
+		n.last, n.burst = n.burst, 0
+	}
+	n.letGo()
+}
+
 // received notes that bytes came.
 func (n *direction) received(bytes int) {
-	n.last = bytes
 	n.total += int64(bytes)
+	n.burst = min(n.burst+bytes, spliceAfter) // more makes no difference
 	if n.came != nil {
 		n.came.Add(int64(bytes))
 	}

@@ -34,7 +34,7 @@ func (n *direction) tryReceive(fd uintptr) (done bool) {
 	got, err := ignoringEINTR(syscall.Read, int(fd), n.buf)
 	switch {
 	case errors.Is(err, syscall.EAGAIN):
-		n.letGo()
+		n.dry()
 		return false
 	case err != nil:
 		n.err = os.NewSyscallError("read", err)

@@ -19,9 +19,9 @@ func splice(to, from, bytes int) (int, error) {
 	}
 }
 
-// splices tells whether what comes next is to go through a pipe: once a direction has moved much, and moves much at a time.
+// splices tells whether what comes next is to go through a pipe: once a direction has moved a lot, and moves much at a time.
 func (n *direction) splices() bool {
-	return n.total >= spliceAfter && n.last >= smallRead && !n.noSplice
+	return n.total >= spliceAfter && n.much() && !n.noSplice
 }
 
 // spliceIn is tryReceive with a pipe. It is not handled if there is none to be had, or the system cannot splice here.
@@ -34,7 +34,7 @@ func (n *direction) spliceIn(fd uintptr) (done, handled bool) {
 	got, err := splice(n.pipe.w, int(fd), pipeSize)
 	switch {
 	case errors.Is(err, syscall.EAGAIN): // of the socket: the pipe is empty
-		n.freePipe()
+		n.dry()
 		return false, true
 	case cannotSplice(err):
 		n.noSplice = true

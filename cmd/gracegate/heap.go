@@ -19,7 +19,7 @@ const (
 
 // gcPercent is how much garbage, in percent of what is in use, may gather beside so many bytes in use.
 func gcPercent(live uint64) int {
-	return int(min(max(heapRoom*100/max(live, 1), usualGC), rarestGC)) //nolint:gosec // within these two
+	return int(min(max(heapRoom*100/max(live, 1), usualGC), rarestGC))
 }
 
 // tuneHeap follows what is in use, until ctx ends. It leaves the word to who sets GOGC.
