@@ -54,6 +54,13 @@ func (s *Server) dialled(w http.ResponseWriter, r *http.Request, f *flow) {
 		defer lw.lane.whileClientStays(cancel)()
 	}
 	s.open(f, cancel)
+	begun := false
+	defer func() {
+		if !begun {
+			f.end("panic") // whoever came through has given another reason
+			s.close(f)
+		}
+	}()
 	up, err := s.cfg.Dialer.Dial(ctx, f.facts.Authority, f.facts.Port)
 	if err != nil {
 		if f.endedBy() == "cut" {
@@ -61,7 +68,6 @@ func (s *Server) dialled(w http.ResponseWriter, r *http.Request, f *flow) {
 		} else {
 			s.unreachable(w, r, f, err)
 		}
-		s.close(f)
 		return
 	}
 	f.reached(remoteOf(up))
@@ -69,15 +75,14 @@ func (s *Server) dialled(w http.ResponseWriter, r *http.Request, f *flow) {
 	if err != nil {
 		_ = up.Close()
 		f.end("client")
-		s.count(f)
 		s.record(f, audit.End)
-		s.close(f)
 		s.cfg.Log.Debug("connection lost before its tunnel began", zap.Error(err))
 		return
 	}
 	t := &tunnel{relay: newRelay(f, s.cfg.Idle, down, up), server: s, early: early}
 	t.watch.lifetime = s.cfg.Lifetime
 	f.setCut(t.cut)
+	begun = true
 	go t.run()
 }
 

@@ -38,6 +38,7 @@ type flow struct {
 	mu       sync.Mutex
 	facts    policy.Facts
 	ruling   ruling
+	next     int64 // when the ruling may become another one: ruling.next()
 	upstream netip.AddrPort
 	ended    string // why it ended: the first reason given
 	cut      func() // ends both sides at once; nil before it can be cut
@@ -140,25 +141,31 @@ func (s *Server) judge(f *flow) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ruling = s.gate.decide(&f.facts)
+	f.next = f.ruling.next()
+}
+
+// judgeOpen is judge for an open flow of which more was seen, such as a hello. It may change when to ask the next time.
+func (s *Server) judgeOpen(f *flow) {
+	s.judge(f)
+	s.flows.file(f)
 }
 
 // judgeAgain asks the gate about an open flow once more, and cuts it if it may not go on: it is blocked now, or the policy
-// wants to see more of it than was seen. It tells when to ask again.
-func (s *Server) judgeAgain(f *flow) (next int64, goesOn bool) {
+// wants to see more of it than was seen.
+func (s *Server) judgeAgain(f *flow) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	was := &f.ruling.Decision
+	was := f.ruling.Decision
 	if f.over || was.Verdict == policy.Block { // a refusal is under way
-		return never, !f.over
+		f.next = never
+		return
 	}
 	now := s.gate.decide(&f.facts)
 	more := now.Need > was.Need && now.Need > foreseen(f.facts.Stage)
-	f.ruling = now
+	f.ruling, f.next = now, now.next()
 	if now.Verdict == policy.Block || more {
 		f.cutLocked("cut")
-		return never, false
 	}
-	return now.next(), true
 }
 
 // foreseen is the most that the policy will have seen of a flow without interception: a tunnel will yet say hello.

@@ -64,22 +64,27 @@ func newFlows() *flows {
 // add takes in a flow that has been judged.
 func (fs *flows) add(f *flow) {
 	fs.open.Add(1)
-	s := fs.shards[fs.turn.Add(1)%uint32(len(fs.shards))] //nolint:gosec // a number of cores
-	f.place.shard = s
-	s.mu.Lock()
-	at := f.ruling.next()
-	if f.ruling.policy != s.swept {
-		at = math.MinInt64 // the policy was changed between its judgement and now, or this is the first
-	}
-	s.put(f, at)
-	s.mu.Unlock()
-	fs.cutIfOver(f)
+	f.place.shard = fs.shards[fs.turn.Add(1)%uint32(len(fs.shards))] //nolint:gosec // a number of cores
+	fs.file(f)
 }
 
-// cutIfOver cuts a flow that cutAll may have missed, because it was not held here at that moment.
-func (fs *flows) cutIfOver(f *flow) {
+// file puts an open flow where it belongs by its latest verdict, which several may give at a time.
+func (fs *flows) file(f *flow) {
+	f.mu.Lock()
+	s := f.place.shard
+	s.mu.Lock()
+	s.take(f)
+	if !f.place.gone && !f.over {
+		at := f.next
+		if f.ruling.policy != s.swept {
+			at = math.MinInt64 // the policy was changed between its verdict and now, or this is the first
+		}
+		s.put(f, at)
+	}
+	s.mu.Unlock()
+	f.mu.Unlock()
 	if why := fs.over.Load(); why != nil {
-		f.cutFor(*why)
+		f.cutFor(*why) // cutAll may have missed it, because it was not held here at that moment
 	}
 }
 
@@ -96,18 +101,6 @@ func (fs *flows) remove(f *flow) {
 		default:
 		}
 	}
-}
-
-// move puts a flow that was judged in between where it belongs now.
-func (fs *flows) move(f *flow, at int64) {
-	s := f.place.shard
-	s.mu.Lock()
-	s.take(f)
-	if !f.place.gone {
-		s.put(f, at)
-	}
-	s.mu.Unlock()
-	fs.cutIfOver(f)
 }
 
 func (s *flowShard) put(f *flow, at int64) {
@@ -164,8 +157,8 @@ func (s *flowShard) due(now int64, in *policy.Policy) []*flow {
 	return list
 }
 
-// tick judges again whoever is due. Again tells when to ask the next time, or that the flow was cut.
-func (fs *flows) tick(now int64, in *policy.Policy, again func(*flow) (next int64, goesOn bool)) {
+// tick has whoever is due judged again.
+func (fs *flows) tick(now int64, in *policy.Policy, again func(*flow)) {
 	var closers sync.WaitGroup
 	cutting := false
 	for _, s := range fs.shards {
@@ -179,9 +172,8 @@ func (fs *flows) tick(now int64, in *policy.Policy, again func(*flow) (next int6
 		}
 		closers.Go(func() {
 			for _, f := range due {
-				if next, goesOn := again(f); goesOn {
-					fs.move(f, next)
-				}
+				again(f)
+				fs.file(f)
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gracegate/gracegate/audit"
 	"github.com/gracegate/gracegate/policy"
 	"github.com/gracegate/gracegate/policy/host"
 )
@@ -42,9 +44,9 @@ func TestAHundredThousandFlows(t *testing.T) {
 	}
 	looks := 0
 	tick := func(at time.Time) {
-		fs.tick(at.UnixNano(), r.policies.Current(), func(f *flow) (int64, bool) {
+		fs.tick(at.UnixNano(), r.policies.Current(), func(f *flow) {
 			looks++
-			return r.judgeAgain(f)
+			r.judgeAgain(f)
 		})
 	}
 	tick(inGrace) // whoever came before the first tick is looked at once
@@ -83,11 +85,10 @@ func TestFlowsAgainstAList(t *testing.T) {
 	for range 8_000 {
 		switch n := random.IntN(100); {
 		case n < 45:
-			f := &flow{ruling: ruling{policy: in}}
+			f := &flow{ruling: ruling{policy: in}, next: now + random.Int64N(20)}
 			fs.add(f)
-			due[f] = never // a decision that does not change, or one of a policy that the shard has not seen
-			if f.place.bucket.at != never {
-				due[f] = f.place.bucket.at
+			if due[f] = f.next; f.place.shard.swept != in { // it was judged by a policy that the shard has not seen
+				due[f] = math.MinInt64
 			}
 		case n < 80:
 			for f := range due {
@@ -97,8 +98,11 @@ func TestFlowsAgainstAList(t *testing.T) {
 			}
 		case n < 90:
 			for f := range due {
-				due[f] = now + random.Int64N(20)
-				fs.move(f, due[f])
+				f.next = now + random.Int64N(20)
+				fs.file(f)
+				if f.ruling.policy == f.place.shard.swept {
+					due[f] = f.next
+				}
 				break
 			}
 		case n < 99:
@@ -123,9 +127,9 @@ func tickTwin(t *testing.T, fs *flows, due map[*flow]int64, now int64, in *polic
 		}
 	}
 	got := newBox[*flow]()
-	fs.tick(now, in, func(f *flow) (int64, bool) {
+	fs.tick(now, in, func(f *flow) {
 		got.add(f)
-		return now + 7, true
+		f.ruling.policy, f.next = in, now+7
 	})
 	for _, f := range got.all() {
 		if !want[f] {
@@ -149,15 +153,35 @@ func TestAFlowThatEndsMeanwhile(t *testing.T) {
 	due := slices.Concat(r.flows.shards[0].due(never-1, nil), f.place.shard.due(never-1, nil))
 	r.close(f)
 	r.clock.set(deadline)
-	if _, goesOn := r.judgeAgain(f); goesOn || cut {
-		t.Errorf("cut: %v", cut)
+	if r.judgeAgain(f); cut {
+		t.Error("it was cut")
 	}
 	for _, f := range due {
-		r.flows.move(f, 0)
+		r.flows.file(f)
 	}
 	if open, total := r.OpenFlows(10); total != 0 {
 		t.Errorf("still open: %v", open)
 	}
+}
+
+// A tunnel is held by what its hello told, too: its deadline may be another one than that of the name that it was opened for.
+func TestADeadlineThatTheHelloTold(t *testing.T) {
+	t.Parallel()
+	o := echoOrigin(t)
+	r := newRig(t, rigSetup{hosts: map[string]string{"free.example": o.addr}})
+	// Not among the first: those are judged again in any case, since no tick has seen their policy.
+	for range 2 * len(r.flows.shards) {
+		r.tunnel("free.example:443").send("x").expect("x")
+	}
+	r.flows.tick(inGrace.UnixNano(), r.policies.Current(), r.judgeAgain)
+	hello := helloFor("upd.acme.example")
+	w := r.tunnel("free.example:443").send(hello)
+	w.expect(hello)
+	r.clock.set(deadline)
+	if err := w.end(); !isReset(err) {
+		t.Errorf("the end is %v", err)
+	}
+	r.records.wait(t, "cut", func(rec audit.Record) bool { return rec.Ended == "cut" && rec.Verdict == policy.Block })
 }
 
 // Nobody escapes the end of the gateway by being judged again just then.
@@ -168,10 +192,7 @@ func TestAFlowThatIsJudgedAgainDuringTheEnd(t *testing.T) {
 	f := &flow{}
 	f.cut = func() { cut = f.ended }
 	fs.add(f)
-	fs.tick(0, nil, func(*flow) (int64, bool) {
-		fs.cutAll("drain")
-		return never, true
-	})
+	fs.tick(0, nil, func(*flow) { fs.cutAll("drain") })
 	if cut != "drain" {
 		t.Errorf("it was cut for %q", cut)
 	}

@@ -135,16 +135,22 @@ func (f *front) release(s seat) {
 	}
 }
 
-// handOver gives a connection to net/http, which reads first what is held.
-func (f *front) handOver(l *lane) {
+// handOver gives a connection to net/http, which reads first what is held. It is false if that is closed.
+func (f *front) handOver(l *lane) bool {
+	select {
+	case <-f.over:
+		return false
+	default:
+	}
 	conn := newFrontConn(l.tcp, f.limits)
 	conn.Conn = &writeLimited{Conn: l.tcp, limit: f.limits.Idle} // what is written is taken within the limit, too
 	conn.seat, conn.release = l.seat, l.release
 	conn.replay(l.buf[l.r:l.w], l.headBy)
 	select {
 	case f.others <- conn:
+		return true
 	case <-f.over:
-		_ = conn.Close()
+		return false
 	}
 }
 
@@ -176,12 +182,14 @@ const (
 	laneRetired
 )
 
-// retire closes a lane that is idle, and has one that is busy end after its exchange.
+// retire closes a lane that is idle, and has one that is busy, or about to be, end after its exchange.
 func (l *lane) retire() {
-	if l.state.Swap(laneRetired) == laneIdle {
+	if l.state.Swap(laneRetired) == laneIdle && peek(l.wait.raw) != peekBytes {
 		_ = l.tcp.Close()
 	}
 }
+
+func (l *lane) retired() bool { return l.state.Load() == laneRetired }
 
 // addresses are the client's address as the policy takes it, and as the connection has it.
 func addresses(c *net.TCPConn) (client netip.AddrPort, zoned netip.Addr) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"sync"
@@ -40,9 +41,9 @@ type lane struct {
 		port uint16
 	}
 
-	cutAsFunc  func() // cut, made once
-	out, reply []byte // the heads that go to the origin and to the client; their memory is used again
-	answer     laneAnswer
+	*laneScratch // nil while nothing is held
+
+	cutAsFunc  func()    // cut, made once
 	writableBy time.Time // the write deadline in force
 
 	// These are read and changed under the lock of the flow in progress.
@@ -52,6 +53,14 @@ type lane struct {
 
 // laneHead is the largest head of a plain request in the fast lane.
 const laneHead = 8 << 10
+
+// laneScratch is what a lane needs while it serves, besides what came.
+type laneScratch struct {
+	out, reply []byte // the heads that go to the origin and to the client
+	answer     laneAnswer
+}
+
+var laneScratches = sync.Pool{New: func() any { return new(laneScratch) }}
 
 func newLane(f *front, c *net.TCPConn, client netip.AddrPort, seat seat) *lane {
 	l := &lane{front: f, server: f.server, tcp: c, client: client, seat: seat}
@@ -82,6 +91,8 @@ func (l *lane) run() {
 
 // serve takes the request whose head is held, and tells whether another may follow.
 func (l *lane) serve() (goesOn bool) {
+	l.laneScratch = laneScratches.Get().(*laneScratch)
+	defer l.dropScratch()
 	if l.head.connect {
 		return l.connect()
 	}
@@ -127,13 +138,13 @@ func (l *lane) readHead() bool {
 func (l *lane) receive() (err error) {
 	n := 0
 	if l.w == l.r {
-		if !l.state.CompareAndSwap(laneBusy, laneIdle) && l.state.Load() == laneRetired {
+		if !l.state.CompareAndSwap(laneBusy, laneIdle) && l.retired() && peek(l.wait.raw) != peekBytes {
 			return net.ErrClosed
 		}
 		_ = l.tcp.SetReadDeadline(after(l.front.limits.Idle))
 		l.giveBack()
-		if l.buf, n, err = l.wait.receive(l.tcp); n > 0 && !l.state.CompareAndSwap(laneIdle, laneBusy) {
-			return net.ErrClosed
+		if l.buf, n, err = l.wait.receive(l.tcp); n > 0 {
+			l.state.CompareAndSwap(laneIdle, laneBusy)
 		}
 	} else {
 		if l.headBy.IsZero() {
@@ -148,6 +159,17 @@ func (l *lane) receive() (err error) {
 		return nil
 	}
 	return err
+}
+
+// dropScratch gives it back; not with the memory of a large head, which is rare.
+func (l *lane) dropScratch() {
+	s := l.laneScratch
+	l.laneScratch = nil
+	if max(cap(s.out), cap(s.reply)) > 2*laneHead {
+		return
+	}
+	clear(s.answer.dropped)
+	laneScratches.Put(s)
 }
 
 // makeRoom makes sure that more can be received behind what is held.
@@ -171,10 +193,17 @@ func (l *lane) giveBack() {
 	l.buf, l.r, l.w = nil, 0, 0
 }
 
-// handOver leaves the connection to net/http.
+// handOver leaves the connection to net/http. If that takes none any more, the client is told so.
 func (l *lane) handOver() {
-	l.left = true
-	l.front.handOver(l)
+	if l.left = l.front.handOver(l); l.left {
+		return
+	}
+	l.laneScratch = new(laneScratch)
+	l.server.refusals.write(&laneWriter{lane: l, closing: true}, asker{}, &refusal{
+		Status: http.StatusServiceUnavailable, Title: "Shutting down", Detail: "This gateway is shutting down.", Error: "proxy_internal_error", ID: "drain", Kind: "gateway",
+	})
+	l.r = l.w // it was answered
+	l.close()
 }
 
 // limited answers a request of a client that makes too many.

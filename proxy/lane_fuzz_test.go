@@ -46,7 +46,7 @@ var laneHeads = []struct {
 
 // laneReads has the fast lane read a head, by itself.
 func laneReads(head []byte) (q laneRequest, out []byte, size int, taken bool) {
-	l := &lane{buf: head, w: len(head)}
+	l := &lane{buf: head, w: len(head), laneScratch: new(laneScratch)}
 	size, fault := l.head.step(head, 64<<10, 100)
 	if size == 0 || fault != nil || l.head.connect {
 		return q, nil, 0, false

@@ -233,6 +233,36 @@ func TestAClientThatLeavesAnExchange(t *testing.T) {
 	}
 }
 
+// busy counts the lanes that serve.
+func (f *front) busy() (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for l := range f.open {
+		if l.state.Load() == laneBusy {
+			n++
+		}
+	}
+	return n
+}
+
+// An origin that takes nothing holds nobody for longer than the idle limit.
+func TestAnOriginThatDoesNotRead(t *testing.T) {
+	t.Parallel()
+	o := rawOrigin(t, func(*net.TCPConn) { <-t.Context().Done() })
+	to, err := net.Dial("tcp", o.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close()
+	c := newOriginConn(to.(*net.TCPConn), hostPort{})
+	for err == nil {
+		err = c.ask(make([]byte, 64<<10), 200*time.Millisecond)
+	}
+	if why := failureOf(err); why.status != http.StatusGatewayTimeout {
+		t.Errorf("%v: %+v", err, why)
+	}
+}
+
 // While no request is there, a connection to a gateway that shuts down is closed; one that is busy is served first.
 func TestShutdownOfTheFastLane(t *testing.T) {
 	t.Parallel()
@@ -244,14 +274,20 @@ func TestShutdownOfTheFastLane(t *testing.T) {
 		_, _ = io.WriteString(w, "to the end")
 	})
 	r := newRig(t, rigSetup{hosts: map[string]string{"free.example": o.addr}})
-	idle, busy := r.wire(), r.wire()
+	idle, busy, half := r.wire(), r.wire(), r.wire()
 	idle.send("GET http://cloud.acme.example/ HTTP/1.1\r\nHost: x\r\n\r\n").answer(http.MethodGet)
 	busy.send("GET http://free.example/ HTTP/1.1\r\nHost: x\r\n\r\n")
 	<-asked
+	half.send("POST http://free.example/ HTTP/1.1\r\nHost: x\r\n")
+	soon(t, "the half head", func() bool { return r.front.busy() == 2 })
 	over := make(chan error, 1)
 	go func() { over <- r.Shutdown(t.Context()) }()
 	if err := idle.end(); !errors.Is(err, io.EOF) {
 		t.Errorf("the idle one ends with %v", err)
+	}
+	soon(t, "word to all", func() bool { return r.front.busy() == 0 })
+	if a := half.send("Content-Length: 4\r\n\r\nbody").answer(http.MethodPost).want(t, http.StatusServiceUnavailable); !a.Close {
+		t.Errorf("%v", a.Header)
 	}
 	close(goOn)
 	if a := busy.answer(http.MethodGet).want(t, http.StatusOK); a.body != "to the end" || !a.Close {

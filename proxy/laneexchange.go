@@ -161,7 +161,7 @@ func (l *lane) whileClientStays(gone func()) (stop func()) {
 
 // attempt asks one connection. The error tells why there was no answer; once an answer has begun, the flow is broken instead.
 func (l *lane) attempt(f *flow, q *laneRequest, c *originConn) (clean bool, err error) {
-	if _, err := c.tcp.Write(l.out); err != nil {
+	if err := c.ask(l.out, l.front.limits.Idle); err != nil {
 		return false, err
 	}
 	a := &l.answer
@@ -170,7 +170,7 @@ func (l *lane) attempt(f *flow, q *laneRequest, c *originConn) (clean bool, err 
 		return false, err
 	}
 	f.status = a.status
-	q.close = q.close || l.state.Load() == laneRetired
+	q.close = q.close || l.retired()
 	l.reply = a.write(l.reply[:0], c.in[c.r:c.r+size], f.sunset(), q.close)
 	c.r += size
 	whole := l.body(f, a, c)

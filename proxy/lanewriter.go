@@ -23,7 +23,7 @@ type laneWriter struct {
 func (w *laneWriter) page(p *page, by asker) {
 	l := w.lane
 	w.answered = true
-	w.closing = w.closing || p.closing || by.connect || l.state.Load() == laneRetired
+	w.closing = w.closing || p.closing || by.connect || l.retired()
 	out := appendStatus(l.reply[:0], p.status)
 	out = append(out, p.fields...)
 	out = appendDate(out)

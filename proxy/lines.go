@@ -81,7 +81,7 @@ func is(token []byte, name string) bool {
 // with it, comes too late there, and readers differ in whether they believe it (RFC 9110, section 6.5.1).
 func trailerAllowed(name []byte) bool {
 	return httpguts.ValidTrailerHeader(string(name)) && !is(name, "Upgrade") && !is(name, "Cookie") && !is(name, "Set-Cookie") &&
-		!is(name, "Via") && !is(name, "Forwarded")
+		!is(name, "Via") && !is(name, "Forwarded") && !is(name, "Proxy-Status") && !is(name, "Alt-Svc")
 }
 
 // trailerSection follows the lines after the last chunk. The zero value is at the start.

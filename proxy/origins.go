@@ -29,8 +29,9 @@ type originConn struct {
 	addr netip.AddrPort
 	key  hostPort
 
-	used      bool // it has carried an exchange before
-	idleSince time.Time
+	used       bool // it has carried an exchange before
+	idleSince  time.Time
+	writableBy time.Time // the write deadline in force
 
 	// in[r:w] came and was not used; nil between exchanges. It is borrowed, unless a head was too large for that.
 	buf  *answerBuffer
@@ -43,6 +44,16 @@ type originConn struct {
 type answerBuffer [128 << 10]byte
 
 var answerBuffers = sync.Pool{New: func() any { return new(answerBuffer) }}
+
+// ask sends a request head, which an origin must take within the idle limit; 0 is no limit.
+func (c *originConn) ask(head []byte, idle time.Duration) error {
+	if now := time.Now(); idle > 0 && c.writableBy.Sub(now) < idle/2 { // not for each request: half the limit may pass
+		c.writableBy = now.Add(idle)
+		_ = c.tcp.SetWriteDeadline(c.writableBy)
+	}
+	_, err := c.tcp.Write(head)
+	return err
+}
 
 func (c *originConn) borrow() {
 	c.buf = answerBuffers.Get().(*answerBuffer)

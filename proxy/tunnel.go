@@ -51,7 +51,7 @@ func (t *tunnel) run() {
 		return
 	}
 	s, f := t.server, t.flow
-	s.judge(f)
+	s.judgeOpen(f)
 	if f.ruling.Verdict == policy.Block {
 		f.end("refused")
 		s.count(f)
