@@ -64,8 +64,9 @@ const (
 	maxTries = 8
 )
 
-// keepAlive finds a peer that is gone without a word in two minutes, for the sake of tunnels without an idle limit. The
-// default of Go, a probe each 15 seconds, would be most of the traffic of a gateway with many idle tunnels.
+// keepAlive finds a peer that is gone without a word in two minutes, for the sake of tunnels without an idle limit. It is set on
+// the listener, and to origins for tunnels of some age. The default of Go, a probe each 15 seconds, would be most of the
+// traffic of a gateway with many idle tunnels.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4}
 
 // NewDialer makes a dialer. Nothing is looked up before the first Dial.

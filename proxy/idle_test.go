@@ -9,18 +9,19 @@ import (
 	"runtime"
 	"runtime/debug"
 	"testing"
+	"time"
 )
 
 // An idle tunnel costs two descriptors and no buffer, whatever it did before: there may be tens of thousands.
 func TestIdleTunnelsHoldLittle(t *testing.T) {
 	const (
-		tunnels = 200
+		tunnels = 100
 		much    = 1_500_000
 	)
 	o := rawOrigin(t, func(c *net.TCPConn) { // an echo that takes no pipes itself
 		_, _ = io.CopyBuffer(struct{ io.Writer }{c}, struct{ io.Reader }{c}, make([]byte, 4<<10))
 	})
-	r := newRig(t, rigSetup{hosts: map[string]string{"free.example": o.addr}})
+	r := newRig(t, rigSetup{hosts: map[string]string{"free.example": o.addr}, change: func(c *Config) { c.Idle = time.Hour }})
 	carry := func(c net.Conn, n int) {
 		sent := make(chan error, 1)
 		go func() {

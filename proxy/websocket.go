@@ -58,6 +58,7 @@ func (s *Server) webSocket(w http.ResponseWriter, r *http.Request, f *flow) {
 	}
 	up, said := takeOver(resp, f.origin)
 	l := newRelay(f, s.cfg.Idle, down, up)
+	l.watch.lifetime = s.cfg.Lifetime
 	defer l.close()
 	f.setCut(l.cut)
 	l.startWatch()
