@@ -61,7 +61,7 @@ func (s *Server) dialled(w http.ResponseWriter, r *http.Request, f *flow) {
 			s.close(f)
 		}
 	}()
-	up, err := s.cfg.Dialer.Dial(ctx, f.facts.Authority, f.facts.Port)
+	up, err := s.dial(ctx, f.facts.Authority, f.facts.Port)
 	if err != nil {
 		if f.endedBy() == "cut" {
 			s.refuse(w, askerOf(r), f)
@@ -129,7 +129,15 @@ func (s *Server) unreachable(w http.ResponseWriter, r *http.Request, f *flow, er
 	s.noteFailure(f, err)
 	s.count(f)
 	s.record(f, f.last())
-	s.refusals.write(w, askerOf(r), why.refusal())
+	s.answers(why).write(w, askerOf(r), why.refusal())
+}
+
+// answers is how a failure is answered: want of descriptors is a limit, which asks for a pause of its own.
+func (s *Server) answers(why failure) *refusals {
+	if why.reason == string(limitDescriptors) {
+		return s.refusals.until(limitDescriptors)
+	}
+	return s.refusals
 }
 
 // noteFailure counts and logs why an origin could not be reached.
@@ -139,6 +147,9 @@ func (s *Server) noteFailure(f *flow, err error) {
 		return
 	}
 	s.cfg.Observer.DialFailed(failureOf(err).reason)
+	if descriptorsExhausted(err) {
+		s.meets(limitDescriptors, f.occasion())
+	}
 	s.cfg.Log.Debug("origin unreachable", zap.String("host", f.facts.Authority.String()), zap.Error(err))
 }
 

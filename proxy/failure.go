@@ -20,7 +20,8 @@ func failureOf(err error) failure {
 	if dial, ok := errors.AsType[*DialError](err); ok {
 		switch {
 		case descriptorsExhausted(err):
-			return failure{http.StatusServiceUnavailable, "descriptors", "proxy_internal_error", "this gateway has run out of file descriptors"}
+			said := limited[limitDescriptors]
+			return failure{said.status, string(limitDescriptors), said.errorType, said.detail}
 		case dial.Reason == "dns" && dial.Timeout():
 			return failure{http.StatusGatewayTimeout, "dns", "dns_timeout", "the name was not resolved in time"}
 		case dial.Reason == "dns":
@@ -44,6 +45,9 @@ func failureOf(err error) failure {
 
 // refusal is the answer to whoever asked.
 func (f failure) refusal() *refusal {
+	if f.reason == string(limitDescriptors) {
+		return limitDescriptors.refusal()
+	}
 	a := &refusal{Status: f.status, Title: http.StatusText(f.status), Detail: sentence(f.detail), Error: f.proxy, ID: f.reason, Kind: "gateway"}
 	if f.status == http.StatusForbidden {
 		a.Title, a.ID, a.Kind = "Refused by this gateway", "destination", "guard"

@@ -120,7 +120,7 @@ func (l *lane) dial(f *flow, key hostPort) (*originConn, error) {
 		return nil, errCut
 	}
 	defer l.whileClientStays(cancel)()
-	tcp, err := l.server.cfg.Dialer.Dial(ctx, key.name, key.port)
+	tcp, err := l.server.dial(ctx, key.name, key.port)
 	f.mu.Lock()
 	l.cancel = nil
 	f.mu.Unlock()
@@ -248,6 +248,6 @@ func (l *lane) noAnswer(f *flow, q *laneRequest, err error) (goesOn bool) {
 	f.end(why.reason)
 	l.server.noteFailure(f, err)
 	w := &laneWriter{lane: l, closing: q.close}
-	l.server.refusals.write(w, q.asker(), why.refusal())
+	l.server.answers(why).write(w, q.asker(), why.refusal())
 	return w.goesOn()
 }

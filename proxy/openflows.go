@@ -27,6 +27,9 @@ type OpenFlow struct {
 
 // OpenFlows returns the flows that have been open for longest, at most so many, the oldest first; and how many there are.
 func (s *Server) OpenFlows(limit int) (oldest []OpenFlow, total int) {
+	if limit <= 0 {
+		return nil, int(s.flows.open.Load())
+	}
 	var open []*flow
 	s.flows.each(func(f *flow) bool {
 		open = append(open, f)

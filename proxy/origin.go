@@ -18,9 +18,9 @@ import (
 // maxResponseHead bounds the head of a response, and of the interim responses before it.
 const maxResponseHead = 256 << 10
 
-// newTransport goes to origins through the dialer and nowhere else. Idle bounds the wait for a response head, and for an
+// newTransport goes to origins by dial and in no other way. Idle bounds the wait for a response head, and for an
 // origin to take each part of a request.
-func newTransport(d *Dialer, idle time.Duration) *http.Transport {
+func newTransport(dial func(context.Context, host.Name, uint16) (*net.TCPConn, error), idle time.Duration) *http.Transport {
 	return &http.Transport{
 		Proxy: nil,
 		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
@@ -28,7 +28,7 @@ func newTransport(d *Dialer, idle time.Duration) *http.Transport {
 			if err != nil {
 				return nil, err
 			}
-			c, err := d.Dial(ctx, name, port)
+			c, err := dial(ctx, name, port)
 			if err != nil {
 				return nil, err
 			}

@@ -163,11 +163,18 @@ func (o *origins) sweepIdle() {
 // close closes what is idle, and whatever comes back later.
 func (o *origins) close() {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.closed = true
 	if o.sweep != nil {
 		o.sweep.Stop()
 	}
+	o.mu.Unlock()
+	o.closeIdle()
+}
+
+// closeIdle closes what is idle.
+func (o *origins) closeIdle() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	for _, list := range o.idle {
 		for _, c := range list {
 			_ = c.tcp.Close()

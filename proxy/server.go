@@ -13,6 +13,7 @@ import (
 
 	"github.com/gracegate/gracegate/audit"
 	"github.com/gracegate/gracegate/policy"
+	"github.com/gracegate/gracegate/policy/host"
 )
 
 // Policies holds the policy in force. Current is asked once for each decision and is never nil while the server runs.
@@ -88,7 +89,7 @@ func New(cfg Config) *Server {
 	s.admission, s.quiet = newAdmission(cfg.Limits), newQuiet(cfg.Log)
 	s.running, s.unwatch = context.WithCancel(context.Background())
 	s.gate = gate{policies: cfg.Policies, clock: cfg.Clock, recorder: cfg.Recorder}
-	s.road = &originTripper{transport: newTransport(cfg.Dialer, cfg.Idle), idle: cfg.Idle, failed: s.noAnswer}
+	s.road = &originTripper{transport: newTransport(s.dial, cfg.Idle), idle: cfg.Idle, failed: s.noAnswer}
 	s.plain = newForwarder(s.road, cfg.Log)
 	s.refusals = newRefusals(cfg.RetryAfter, cfg.Operator)
 	s.door = newDoor(s.refusals)
@@ -138,8 +139,25 @@ func (s *Server) Serve(l net.Listener) error {
 func (s *Server) notTaken(err error) {
 	if descriptorsExhausted(err) {
 		s.cfg.Observer.Limited(string(limitDescriptors))
+		s.closeIdle()
 	}
 	s.quiet.notTaken(err)
+}
+
+// dial connects to a host. When descriptors have run out, those of idle connections are given up for it.
+func (s *Server) dial(ctx context.Context, name host.Name, port uint16) (*net.TCPConn, error) {
+	c, err := s.cfg.Dialer.Dial(ctx, name, port)
+	if err != nil && descriptorsExhausted(err) {
+		s.closeIdle()
+		return s.cfg.Dialer.Dial(ctx, name, port)
+	}
+	return c, err
+}
+
+// closeIdle closes the connections to origins that wait for another request.
+func (s *Server) closeIdle() {
+	s.origins.closeIdle()
+	s.road.transport.CloseIdleConnections()
 }
 
 // meets counts and logs that somebody met a limit.
@@ -184,14 +202,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // ServeHTTP takes one request that the front let through.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if fault, ok := FaultOf(r); ok {
-		s.fault(w, r, fault)
-		return
-	}
 	client, zoned := clientOf(r)
 	if !frontOfRequest(r).seat.request(time.Now()) {
 		s.meets(limitRate, occasion{client: client.Addr()})
 		s.refusals.limited(w, askerOf(r), limitRate)
+		return
+	}
+	if fault, ok := FaultOf(r); ok {
+		s.fault(w, r, fault)
 		return
 	}
 	if !s.cfg.Clients.Allowed(zoned) {

@@ -56,6 +56,7 @@ func (t *tunnel) run() {
 		f.end("refused")
 		s.count(f)
 		s.record(f, audit.Refused)
+		s.quiet.refused(f)
 		t.recorded = true
 		t.refuse()
 		return

@@ -34,5 +34,5 @@ func (g *gateway) summary() string {
 func (g *gateway) answer() {
 	g.policy().Decide(g.clock.Now(), &policy.Facts{})
 	g.status()
-	g.openFlows(0)
+	g.openFlows(1)
 }
