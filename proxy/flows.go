@@ -183,15 +183,12 @@ func (fs *flows) tick(now int64, in *policy.Policy, again func(*flow)) {
 	}
 }
 
-// each calls look with every open flow until that returns false. It holds up one shard at a time.
-func (fs *flows) each(look func(*flow) bool) {
+// all returns the open flows that are held here now. It holds up one shard at a time.
+func (fs *flows) all() (list []*flow) {
 	for _, s := range fs.shards {
-		for _, f := range s.all() {
-			if !look(f) {
-				return
-			}
-		}
+		list = append(list, s.all()...)
 	}
+	return list
 }
 
 func (s *flowShard) all() []*flow {
@@ -209,10 +206,9 @@ func (s *flowShard) all() []*flow {
 // cutAll ends every open flow for the reason given, and every one that is yet to come.
 func (fs *flows) cutAll(reason string) {
 	fs.over.Store(&reason)
-	fs.each(func(f *flow) bool {
+	for _, f := range fs.all() {
 		f.cutFor(reason)
-		return true
-	})
+	}
 }
 
 // drain waits until no flow is open, or ctx ends.

@@ -30,11 +30,7 @@ func (s *Server) OpenFlows(limit int) (oldest []OpenFlow, total int) {
 	if limit <= 0 {
 		return nil, int(s.flows.open.Load())
 	}
-	var open []*flow
-	s.flows.each(func(f *flow) bool {
-		open = append(open, f)
-		return true
-	})
+	open := s.flows.all()
 	slices.SortFunc(open, func(a, b *flow) int { return a.started.Compare(b.started) })
 	for _, f := range open[:min(limit, len(open))] {
 		oldest = append(oldest, f.asOpen())

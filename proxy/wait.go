@@ -2,19 +2,13 @@ package proxy
 
 import (
 	"net"
-	"sync"
 	"syscall"
 )
 
-// laneBuffer is what a lane borrows while a request is in progress.
-type laneBuffer [8 << 10]byte
-
-var laneBuffers = sync.Pool{New: func() any { return new(laneBuffer) }}
-
-// giveBackLane takes back what a lane borrowed; one that was made larger is left to the garbage collector.
+// giveBackLane takes back what a lane borrowed, a small buffer; one that was made larger is left to the garbage collector.
 func giveBackLane(b []byte) {
-	if len(b) == len(laneBuffer{}) {
-		laneBuffers.Put((*laneBuffer)(b))
+	if len(b) == smallRead {
+		smallBuffers.Put((*smallBuffer)(b))
 	}
 }
 
@@ -24,7 +18,7 @@ type waiter struct {
 	raw syscall.RawConn // nil where there is none: then a buffer is held while it waits
 	try func(fd uintptr) bool
 
-	buf *laneBuffer
+	buf *smallBuffer
 	n   int
 	err error
 }
@@ -36,7 +30,7 @@ func (w *waiter) init(raw syscall.RawConn) {
 // receive waits for the first bytes. The buffer, if there is one, is to be given back.
 func (w *waiter) receive(c net.Conn) (buf []byte, n int, err error) {
 	if w.raw == nil {
-		b := laneBuffers.Get().(*laneBuffer)
+		b := smallBuffers.Get().(*smallBuffer)
 		n, err = c.Read(b[:])
 		return b[:], n, err
 	}

@@ -11,16 +11,11 @@ import (
 
 // attempt is one try of a waiter; false has it wait for more.
 func (w *waiter) attempt(fd uintptr) bool {
-	w.buf = laneBuffers.Get().(*laneBuffer)
-	for {
-		w.n, w.err = syscall.Read(int(fd), w.buf[:])
-		if !errors.Is(w.err, syscall.EINTR) {
-			break
-		}
-	}
+	w.buf = smallBuffers.Get().(*smallBuffer)
+	w.n, w.err = ignoringEINTR(syscall.Read, int(fd), w.buf[:])
 	switch {
 	case errors.Is(w.err, syscall.EAGAIN):
-		laneBuffers.Put(w.buf)
+		smallBuffers.Put(w.buf)
 		w.buf = nil
 		return false
 	case w.err != nil:
