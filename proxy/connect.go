@@ -36,11 +36,16 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, client netip.Ad
 		s.wrongPort(w, askerOf(r), f)
 		return
 	}
-	if f.ruling.Verdict == policy.Block {
+	intercept := s.mustIntercept(f)
+	if f.ruling.Verdict == policy.Block && !intercept {
 		s.refuse(w, askerOf(r), f)
 		return
 	}
 	if !s.enter(w, askerOf(r), f) {
+		return
+	}
+	if intercept {
+		s.intercept(w, f)
 		return
 	}
 	s.dialled(w, r, f)
@@ -79,9 +84,8 @@ func (s *Server) dialled(w http.ResponseWriter, r *http.Request, f *flow) {
 		s.cfg.Log.Debug("connection lost before its tunnel began", zap.Error(err))
 		return
 	}
-	t := &tunnel{relay: newRelay(f, s.cfg.Idle, down, up), server: s, early: early}
-	t.watch.lifetime = s.cfg.Lifetime
-	f.setCut(t.cut)
+	t := s.newTunnel(f, down, up)
+	t.early = early
 	begun = true
 	go t.run()
 }
@@ -182,7 +186,7 @@ func detach(w http.ResponseWriter, f *flow) (*net.TCPConn, []byte, error) {
 	}
 	early := buffered(rw.Reader)
 	tcp, held := front.Detach()
-	f.release = front.release
+	f.release, f.seat = front.release, front.seat
 	if err := tcp.SetDeadline(time.Time{}); err != nil {
 		_ = tcp.Close()
 		return nil, nil, err

@@ -34,6 +34,9 @@ func failureOf(err error) failure {
 			return failure{http.StatusBadGateway, dial.Reason, "destination_unavailable", "the origin could not be reached"}
 		}
 	}
+	if reason, proxy, detail := certificateTrouble(err); reason != "" {
+		return failure{http.StatusBadGateway, reason, proxy, detail}
+	}
 	if timeout, ok := errors.AsType[interface {
 		error
 		Timeout() bool

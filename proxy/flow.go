@@ -16,7 +16,7 @@ import (
 
 // flow is one request or tunnel, from its head to its record.
 type flow struct {
-	kind    string // plain, websocket or tunnel
+	kind    string // plain, intercepted, websocket or tunnel
 	started time.Time
 	client  netip.AddrPort
 	url     string
@@ -33,6 +33,7 @@ type flow struct {
 	to      hostPort
 	entered bool   // it counts at its destination
 	release func() // gives up the client's connection, which a tunnel has taken over; nil otherwise
+	seat    seat   // of that connection
 
 	// What follows is read and changed under mu while the flow is open: flows judge it again.
 	mu       sync.Mutex
@@ -43,6 +44,7 @@ type flow struct {
 	ended    string // why it ended: the first reason given
 	cut      func() // ends both sides at once; nil before it can be cut
 	counted  bool
+	inside   bool // its requests are seen and judged one by one
 	over     bool // it was cut, or has ended by itself: its connections may carry another flow
 }
 
@@ -156,14 +158,19 @@ func (s *Server) judgeAgain(f *flow) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	was := f.ruling.Decision
-	if f.over || was.Verdict == policy.Block { // a refusal is under way
+	if f.over || was.Verdict == policy.Block && !f.inside { // a refusal is under way
 		f.next = never
 		return
 	}
 	now := s.gate.decide(&f.facts)
-	more := now.Need > was.Need && now.Need > foreseen(f.facts.Stage)
+	seen := foreseen(f.facts.Stage)
+	if f.inside {
+		seen = policy.NeedRequest
+	}
+	more := now.Need > was.Need && now.Need > seen
 	f.ruling, f.next = now, now.next()
-	if now.Verdict == policy.Block || more {
+	// Where a page is shown for a blocked name, the requests inside are refused one by one.
+	if now.Verdict == policy.Block && !(f.inside && now.Need == policy.NeedRequest) || more {
 		f.cutLocked("cut")
 	}
 }
@@ -174,6 +181,13 @@ func foreseen(at policy.Stage) policy.Need {
 		return policy.NeedRequest
 	}
 	return policy.NeedHello
+}
+
+// intercepted notes that a flow is a connection whose requests are flows of their own, which are counted in its place.
+func (f *flow) intercepted() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.inside, f.counted = true, true
 }
 
 // open registers a flow, to be waited for, judged again, and cut.

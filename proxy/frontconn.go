@@ -257,6 +257,15 @@ func (c *frontConn) Detach() (tcp *net.TCPConn, early []byte) {
 	return c.tcp, early
 }
 
+// detachStream is Detach for what the front reads from, if that is no TCP connection.
+func (c *frontConn) detachStream() (stream net.Conn, early []byte) {
+	early = bytes.Clone(c.buf[c.r:c.w])
+	c.giveBack()
+	c.free, c.end = 0, net.ErrClosed
+	_ = c.Conn.SetDeadline(time.Time{})
+	return c.Conn, early
+}
+
 // CloseWrite ends the answers; net/http does it before it waits for a client that is still sending.
 func (c *frontConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {

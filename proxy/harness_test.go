@@ -170,6 +170,12 @@ func (r *rig) enforce(settings string, faults policy.Verdict) {
 	if settings != "" {
 		text += "settings: {" + settings + "}\n"
 	}
+	r.enforceText(text, faults)
+}
+
+// enforceText puts an operator's file in force.
+func (r *rig) enforceText(text string, faults policy.Verdict) {
+	r.t.Helper()
 	vendor, problems := source.Vendor(source.File{Name: "acme.yaml", Data: []byte(vendorYAML)}, nil)
 	restriction, more := source.Restriction(source.File{Name: "test-2024-001.yaml", Data: []byte(restrictionYAML)})
 	operator, evenMore := source.Operator(source.File{Name: "policy.yaml", Data: []byte(text)})

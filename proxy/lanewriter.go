@@ -55,7 +55,7 @@ func (w *laneWriter) detach(f *flow) (*net.TCPConn, []byte, error) {
 		return nil, nil, errors.New("the request was answered already")
 	}
 	w.taken, l.left = true, true
-	f.release = l.release
+	f.release, f.seat = l.release, l.seat
 	early := append([]byte(nil), l.buf[l.r:l.w]...)
 	return l.tcp, early, l.tcp.SetDeadline(time.Time{})
 }

@@ -72,12 +72,32 @@ func (c *writeLimited) CloseWrite() error {
 // originTripper sends one request to its origin: only what concerns the origin goes out, only what concerns the client comes
 // back, and a failure becomes an answer that the client can read.
 type originTripper struct {
-	transport *http.Transport
+	transport *http.Transport // for plain origins
+	secure    *http.Transport // for those behind TLS
+	secureOne *http.Transport // likewise, over HTTP/1.1 alone: only that has upgrades
 	idle      time.Duration
 
 	// failed is told of every request to which the origin gave no answer. It answers in its place, or fails if nobody would
 	// read that.
 	failed func(*http.Request, *flow, error) (*http.Response, error)
+}
+
+// over is the transport for a request.
+func (t *originTripper) over(r *http.Request, f *flow) *http.Transport {
+	switch {
+	case r.URL.Scheme != "https":
+		return t.transport
+	case f.kind == "websocket":
+		return t.secureOne
+	}
+	return t.secure
+}
+
+// closeIdle closes the connections that wait for another request.
+func (t *originTripper) closeIdle() {
+	for _, transport := range []*http.Transport{t.transport, t.secure, t.secureOne} {
+		transport.CloseIdleConnections()
+	}
 }
 
 func (t *originTripper) roundTrip(r *http.Request) (*http.Response, error) {
@@ -90,7 +110,7 @@ func (t *originTripper) roundTrip(r *http.Request) (*http.Response, error) {
 		r.Header["User-Agent"] = nil // the transport would add one
 	}
 	r.Close = false // that the client wants its connection closed says nothing about ours
-	resp, err := t.transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+	resp, err := t.over(r, f).RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) {
 			f.origin = info.Conn
 			f.reached(remoteOf(info.Conn))

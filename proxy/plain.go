@@ -23,8 +23,7 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, client netip.Ad
 	}
 	path, ok := policy.CleanPath(r.URL.EscapedPath())
 	if !ok {
-		// An origin may make of it what the policy blocks: it is not for the policy to guess.
-		s.fault(w, r, badRequest("bad-path", "the path cannot be read in one way only: it holds an encoded control character, or .. beside an empty segment or an encoded slash"))
+		s.fault(w, r, badPath)
 		return
 	}
 	f := newPlainFlow(client, r.Method, name, port, path, r.URL.String())
@@ -47,6 +46,9 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, client netip.Ad
 	s.exchange(w, r, f)
 }
 
+// badPath is a path of which an origin may make what the policy blocks: it is not for the policy to guess.
+var badPath = badRequest("bad-path", "the path cannot be read in one way only: it holds an encoded control character, or .. beside an empty segment or an encoded slash")
+
 // newPlainFlow is the flow of a plain request, of which everything is seen.
 func newPlainFlow(client netip.AddrPort, method string, name host.Name, port uint16, path, url string) *flow {
 	return &flow{kind: "plain", started: time.Now(), client: client, url: url, facts: policy.Facts{
@@ -63,8 +65,7 @@ func (s *Server) exchange(w http.ResponseWriter, r *http.Request, f *flow) {
 		f.kind = "websocket"
 	}
 	s.open(f, func() {
-		hangUp(r)
-		_ = frontOfRequest(r).tcp.Close() // or a write that the client does not take would go on
+		abandon(w, r)
 		cancel()
 	})
 	defer func() {
@@ -74,12 +75,22 @@ func (s *Server) exchange(w http.ResponseWriter, r *http.Request, f *flow) {
 	}()
 	r = r.WithContext(ctx)
 	if r.Body != http.NoBody { // the transport must see that there is none: it sends and repeats such a request differently
-		r.Body = &upload{ReadCloser: r.Body, flow: f, front: frontOfRequest(r)}
+		body := &upload{ReadCloser: r.Body, flow: f, front: frontOfRequest(r)}
+		if r.ProtoMajor == 2 {
+			body.stall = s.newStall(f)
+			defer body.stall.stop()
+		}
+		r.Body = body
 	}
 	if f.kind == "websocket" {
 		s.webSocket(w, r, f)
 	} else {
-		s.plain.ServeHTTP(&streamWriter{ResponseWriter: w, flow: f}, r)
+		out := &streamWriter{ResponseWriter: w, flow: f}
+		if r.ProtoMajor == 2 {
+			out.stall = s.newStall(f)
+			defer out.stall.stop()
+		}
+		s.plain.ServeHTTP(out, r)
 	}
 	if f.broken {
 		hangUp(r)
@@ -90,10 +101,59 @@ func (s *Server) exchange(w http.ResponseWriter, r *http.Request, f *flow) {
 
 // hangUp has the client's connection end with a reset, so that nobody takes what came for the whole. Where a body ends with
 // the connection, nothing else can tell.
-func hangUp(r *http.Request) { _ = frontOfRequest(r).tcp.SetLinger(0) }
+//
+// A request over HTTP/2 is one stream of many: http.ErrAbortHandler resets that alone.
+func hangUp(r *http.Request) {
+	if c := frontOfRequest(r); c != nil {
+		_ = c.tcp.SetLinger(0)
+	}
+}
 
-// frontOfRequest is the connection that a request came on. Serve accepts no others.
-func frontOfRequest(r *http.Request) *frontConn { return r.Context().Value(connKey{}).(*frontConn) }
+// abandon ends what the client gets at once, whatever is being written or read.
+func abandon(w http.ResponseWriter, r *http.Request) {
+	if c := frontOfRequest(r); c != nil {
+		hangUp(r)
+		_ = c.tcp.Close() // or a write that the client does not take would go on
+		return
+	}
+	stream, past := http.NewResponseController(w), time.Unix(1, 0)
+	_ = stream.SetReadDeadline(past)
+	_ = stream.SetWriteDeadline(past)
+}
+
+// frontOfRequest is the connection that a request came on, and nil for HTTP/2, where it came on a stream of one.
+func frontOfRequest(r *http.Request) *frontConn {
+	c, _ := r.Context().Value(connKey{}).(*frontConn)
+	return c
+}
+
+// stall ends an HTTP/2 stream whose client takes or gives nothing for too long. Elsewhere the connection has deadlines. Nil
+// has no end.
+type stall struct {
+	timer *time.Timer
+	limit time.Duration
+}
+
+func (s *Server) newStall(f *flow) *stall {
+	if s.cfg.Idle <= 0 {
+		return nil
+	}
+	p := &stall{limit: s.cfg.Idle, timer: time.AfterFunc(s.cfg.Idle, func() { f.cutFor("idle") })}
+	p.timer.Stop()
+	return p
+}
+
+func (p *stall) begin() {
+	if p != nil {
+		p.timer.Reset(p.limit)
+	}
+}
+
+func (p *stall) stop() {
+	if p != nil {
+		p.timer.Stop()
+	}
+}
 
 // noAnswer notes why the origin of a request gave no answer, and answers in its place. If the client went away, or broke its
 // own body off, it returns the error, and the connection ends without an answer.
@@ -139,18 +199,24 @@ func target(r *http.Request) (host.Name, uint16, error) {
 type upload struct {
 	io.ReadCloser
 	flow  *flow
-	front *frontConn
+	front *frontConn // nil over HTTP/2
+
+	stall *stall
 }
 
 func (b *upload) Read(p []byte) (int, error) {
+	b.stall.begin()
 	n, err := b.ReadCloser.Read(p)
+	b.stall.stop()
 	b.flow.in.Add(int64(n))
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = &uploadError{err}
 		// Not from the error: net/http makes another one of it where it reads trailers, and ends the request's context with
 		// either, which the transport may notice first.
-		if fault, ok := b.front.end.(*Fault); ok { //nolint:errorlint // the front does not wrap it
-			b.flow.fault.Store(fault)
+		if b.front != nil {
+			if fault, ok := b.front.end.(*Fault); ok { //nolint:errorlint // the front does not wrap it
+				b.flow.fault.Store(fault)
+			}
 		}
 	}
 	return n, err

@@ -3,6 +3,7 @@ package proxy
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/netip"
 	"syscall"
 	"time"
@@ -20,6 +21,7 @@ var (
 	aboutRefused     = &topic{zapcore.InfoLevel, "refused", "id"}
 	aboutDestination = &topic{zapcore.WarnLevel, "destination refused", "guard"}
 	aboutClient      = &topic{zapcore.WarnLevel, "client refused", ""}
+	aboutHandshake   = &topic{zapcore.WarnLevel, "client did not accept our certificate", ""}
 	aboutFault       = &topic{zapcore.InfoLevel, "request not understood", "code"}
 	aboutLimit       = &topic{zapcore.WarnLevel, "limit met", "limit"}
 	aboutAccept      = &topic{zapcore.ErrorLevel, "cannot take connections", "error"}
@@ -52,6 +54,16 @@ func (q *quiet) refused(f *flow) {
 func (q *quiet) destination(f *flow, guard, detail string) {
 	q.storms.say(foldKey{aboutDestination, f.client.Addr(), guard}, f.occasion(), func() []zap.Field {
 		return []zap.Field{zap.String("detail", detail)}
+	})
+}
+
+// handshake tells of a client that would not be intercepted: most do not trust the CA.
+func (q *quiet) handshake(f *flow, err error) {
+	q.storms.say(foldKey{aboutHandshake, f.client.Addr(), ""}, f.occasion(), func() []zap.Field {
+		return []zap.Field{
+			zap.String("detail", fmt.Sprintf("%.200s", err)),
+			zap.String("hint", "have the client trust the root (gracegate ca export), or mark the endpoint as pinned"),
+		}
 	})
 }
 

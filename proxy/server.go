@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"log"
 	"net"
@@ -56,6 +58,9 @@ type Config struct {
 	RetryAfter time.Duration // told to refused clients; 0: not told
 	Operator   Operator
 	Ungoverned bool // record ungoverned flows too
+
+	Issuer Issuer         // makes the certificates of intercepted connections; nil: nothing is intercepted
+	Roots  *x509.CertPool // that certificates of intercepted origins must chain to; nil: the system's
 }
 
 // Operator is whom a refused person can ask. Any field may be empty.
@@ -71,6 +76,10 @@ type Server struct {
 	flows   *flows
 	origins origins
 	front   *front
+
+	inner    *http.Server  // for the requests inside of intercepted connections
+	innerTLS *tls.Config   // nil: nothing is intercepted
+	insides  chan net.Conn // to inner
 
 	admission *admission
 	door      *door
@@ -89,11 +98,21 @@ func New(cfg Config) *Server {
 	s.admission, s.quiet = newAdmission(cfg.Limits), newQuiet(cfg.Log)
 	s.running, s.unwatch = context.WithCancel(context.Background())
 	s.gate = gate{policies: cfg.Policies, clock: cfg.Clock, recorder: cfg.Recorder}
-	s.road = &originTripper{transport: newTransport(s.dial, cfg.Idle), idle: cfg.Idle, failed: s.noAnswer}
+	s.road = &originTripper{
+		transport: newTransport(s.dial, cfg.Idle),
+		secure:    newSecureTransport(s.dial, cfg.Idle, cfg.Hello, cfg.Roots, true),
+		secureOne: newSecureTransport(s.dial, cfg.Idle, cfg.Hello, cfg.Roots, false),
+		idle:      cfg.Idle, failed: s.noAnswer,
+	}
 	s.plain = newForwarder(s.road, cfg.Log)
 	s.refusals = newRefusals(cfg.RetryAfter, cfg.Operator)
 	s.door = newDoor(s.refusals)
 	s.front = newFront(s)
+	s.insides = make(chan net.Conn)
+	s.inner = s.newInner()
+	if cfg.Issuer != nil {
+		s.innerTLS = cfg.Issuer.ServerConfig("h2", "http/1.1")
+	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	s.http = &http.Server{ //nolint:gosec // the front has a deadline for heads
@@ -157,7 +176,7 @@ func (s *Server) dial(ctx context.Context, name host.Name, port uint16) (*net.TC
 // closeIdle closes the connections to origins that wait for another request.
 func (s *Server) closeIdle() {
 	s.origins.closeIdle()
-	s.road.transport.CloseIdleConnections()
+	s.road.closeIdle()
 }
 
 // meets counts and logs that somebody met a limit.
@@ -170,6 +189,7 @@ func (s *Server) meets(l limitName, o occasion) {
 func (s *Server) start() {
 	s.beside.Go(func() { s.watch(s.running) })
 	s.beside.Go(func() { _ = s.http.Serve(frontListener{s.front}) }) // until the front is closed
+	s.beside.Go(func() { _ = s.inner.Serve(innerListener{s}) })
 }
 
 // Shutdown stops accepting, waits for exchanges and tunnels until ctx ends, and then cuts what is left, so that no client
@@ -178,6 +198,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.begin.Do(func() {}) // whoever has not begun does not begin any more
 	s.front.close()
 	err := s.http.Shutdown(ctx)
+	if innerErr := s.inner.Shutdown(ctx); err == nil {
+		err = innerErr
+	}
 	if waitErr := s.front.wait(ctx); err == nil {
 		err = waitErr
 	}
@@ -188,6 +211,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.flows.cutAll("drain")
 		s.front.abort()
 		_ = s.http.Close()
+		_ = s.inner.Close()
 		_ = s.front.wait(context.WithoutCancel(ctx))
 		_ = s.flows.drain(context.WithoutCancel(ctx))
 	}
@@ -195,7 +219,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.beside.Wait()
 	s.door.wait()
 	s.origins.close()
-	s.road.transport.CloseIdleConnections()
+	s.road.closeIdle()
 	s.quiet.close()
 	return err
 }

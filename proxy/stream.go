@@ -26,7 +26,8 @@ func (b *streamBuffer) giveBack() {
 // flow learns whether the client took the whole of it. goproxy copies through ReadFrom, except for event streams.
 type streamWriter struct {
 	http.ResponseWriter
-	flow *flow
+	flow  *flow
+	stall *stall
 }
 
 // Unwrap lets http.ResponseController find the connection.
@@ -58,7 +59,9 @@ func (w *streamWriter) Write(p []byte) (int, error) {
 	if w.flow.broken {
 		return 0, http.ErrAbortHandler
 	}
+	w.stall.begin()
 	n, err := w.ResponseWriter.Write(p)
+	w.stall.stop()
 	w.flow.out.Add(int64(n))
 	if err != nil {
 		w.flow.breakOff("client")

@@ -30,6 +30,15 @@ type tunnel struct {
 
 	running  atomic.Int32 // goroutines of the tunnel
 	recorded bool         // the last record is written
+	then     func()       // goes on with the client and the flow instead of ending them
+}
+
+// newTunnel makes a tunnel of two connections, which it owns, and is how the flow is cut from then on.
+func (s *Server) newTunnel(f *flow, down, up *net.TCPConn) *tunnel {
+	t := &tunnel{relay: newRelay(f, s.cfg.Idle, down, up), server: s}
+	t.watch.lifetime = s.cfg.Lifetime
+	f.setCut(t.cut)
+	return t
 }
 
 // run begins the tunnel, in a goroutine of its own, and leaves it to one for each direction: those run on the small stacks of
@@ -38,7 +47,7 @@ func (t *tunnel) run() {
 	t.running.Store(1)
 	t.startWatch()
 	defer t.leave()
-	if _, err := io.WriteString(t.down.TCPConn, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(t.down.TCPConn, established); err != nil {
 		t.flow.end("client")
 		return
 	}
@@ -52,6 +61,10 @@ func (t *tunnel) run() {
 	}
 	s, f := t.server, t.flow
 	s.judgeOpen(f)
+	if s.mustIntercept(f) {
+		t.interceptInstead(held)
+		return
+	}
 	if f.ruling.Verdict == policy.Block {
 		f.end("refused")
 		s.count(f)
@@ -64,6 +77,28 @@ func (t *tunnel) run() {
 	s.record(f, audit.Start)
 	t.running.Add(1)
 	go t.runUp(held)
+}
+
+// carryOn begins with a client that has had its 200 and said hello, and was judged by that.
+func (t *tunnel) carryOn(held []byte) {
+	t.running.Store(2)
+	t.startWatch()
+	t.server.record(t.flow, audit.Start)
+	go t.runDown()
+	go t.runUp(held)
+}
+
+// interceptInstead gives up the origin, to which nothing was sent, and has the client intercepted: its hello told that the
+// requests must be seen, which its CONNECT had not.
+func (t *tunnel) interceptInstead(held []byte) {
+	i := &interception{server: t.server, flow: t.flow}
+	t.refused.Store(true) // so that the end of the origin is not that of the client
+	_ = t.up.Close()
+	t.then = func() {
+		i.take(t.down.TCPConn, held)
+		defer i.survive()
+		i.serve()
+	}
 }
 
 func (t *tunnel) runDown() {
@@ -88,6 +123,10 @@ func (t *tunnel) leave() {
 func (t *tunnel) finish() {
 	s, f := t.server, t.flow
 	t.stopWatch()
+	if t.then != nil {
+		t.then()
+		return
+	}
 	t.close()
 	f.end("complete")
 	if !t.recorded {
@@ -164,23 +203,27 @@ func note(facts *policy.Facts, info *hello.Info, err error) {
 	}
 }
 
-// refuse tells a TLS client that access is denied, and anybody else by a reset.
+// refuse tells the client, and ends the origin with a reset.
 func (t *tunnel) refuse() {
 	t.refused.Store(true)
 	t.toUp.letGo()
 	_ = t.up.SetLinger(0)
 	_ = t.up.Close()
-	if t.flow.facts.Hello == policy.HelloNotTLS {
-		_ = t.down.SetLinger(0)
+	denyHello(t.down.TCPConn, &t.flow.facts)
+}
+
+// denyHello tells a TLS client that access is denied, and anybody else by a reset. The connection is to be closed then.
+func denyHello(down *net.TCPConn, facts *policy.Facts) {
+	if facts.Hello == policy.HelloNotTLS {
+		_ = down.SetLinger(0)
 		return
 	}
-	deadline := time.Now().Add(refusalTime)
-	_ = t.down.SetDeadline(deadline)
-	if _, err := t.down.Write(hello.Alert(hello.AccessDenied)); err != nil {
+	_ = down.SetDeadline(time.Now().Add(refusalTime))
+	if _, err := down.Write(hello.Alert(hello.AccessDenied)); err != nil {
 		return
 	}
-	_ = t.down.CloseWrite()
-	_, _ = io.CopyN(io.Discard, t.down.TCPConn, refusalBytes)
+	_ = down.CloseWrite()
+	_, _ = io.CopyN(io.Discard, down, refusalBytes)
 }
 
 // survive keeps a panic from ending the process, as net/http does in its own goroutines: it ends this tunnel.

@@ -51,6 +51,10 @@ func (s *Server) webSocket(w http.ResponseWriter, r *http.Request, f *flow) {
 		return
 	}
 	setWebSocket(resp.Header)
+	if r.URL.Scheme == "https" {
+		s.innerWebSocket(w, f, resp)
+		return
+	}
 	down, early, err := detach(w, f)
 	if err != nil {
 		f.end("client")

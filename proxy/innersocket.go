@@ -1,0 +1,118 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gracegate/gracegate/audit"
+)
+
+// innerSocket carries a WebSocket inside of an intercepted connection, over TLS on both sides, until one of them ends.
+type innerSocket struct {
+	flow     *flow
+	down     io.ReadWriteCloser // the client
+	up       io.ReadWriteCloser // the origin
+	tcp      interface{ SetLinger(int) error }
+	idle     time.Duration
+	moved    *time.Timer // ends the socket when nothing moves
+	lifetime *time.Timer
+	cut      atomic.Bool
+}
+
+// innerWebSocket goes on with a WebSocket to which an origin has agreed.
+func (s *Server) innerWebSocket(w http.ResponseWriter, f *flow, resp *http.Response) {
+	up, ok := resp.Body.(io.ReadWriteCloser)
+	if !ok {
+		f.breakOff("upstream")
+		return
+	}
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		f.end("client")
+		_ = up.Close()
+		return
+	}
+	front := conn.(*frontConn) // HTTP/2 has no upgrades
+	down, held := front.detachStream()
+	early := append(buffered(rw.Reader), held...)
+	l := &innerSocket{flow: f, down: down, up: up, tcp: front.tcp, idle: s.cfg.Idle}
+	defer l.close()
+	f.setCut(l.abort)
+	if l.idle > 0 {
+		l.moved = time.AfterFunc(l.idle, func() { f.cutFor("idle") })
+		defer l.moved.Stop()
+	}
+	if s.cfg.Lifetime > 0 {
+		l.lifetime = time.AfterFunc(s.cfg.Lifetime, func() { f.cutFor("lifetime") })
+		defer l.lifetime.Stop()
+	}
+	if _, err := down.Write(headOf(resp)); err != nil {
+		f.end("client")
+		l.abort()
+		return
+	}
+	s.record(f, audit.Start)
+	var origin sync.WaitGroup
+	origin.Go(func() {
+		l.carry(l.down, l.up, nil, &f.out, "upstream")
+	})
+	l.carry(l.up, l.down, early, &f.in, "client")
+	origin.Wait()
+}
+
+// carry moves bytes from one side to the other until the source ends; then both are closed, since either end is the end of a
+// WebSocket (RFC 6455, section 7.1.1).
+func (l *innerSocket) carry(to, from io.ReadWriteCloser, held []byte, count *atomic.Int64, name string) {
+	buf := borrow()
+	defer buf.giveBack()
+	n := len(held)
+	for {
+		if n > 0 {
+			count.Add(int64(n))
+			if l.moved != nil {
+				l.moved.Reset(l.idle)
+			}
+			if held == nil {
+				held = buf[:n]
+			}
+			if _, err := to.Write(held); err != nil {
+				l.abort()
+				return
+			}
+		}
+		held = nil
+		var err error
+		n, err = from.Read(buf[:])
+		if err == nil || n > 0 {
+			continue
+		}
+		if errors.Is(err, io.EOF) {
+			l.close()
+		} else if !l.cut.Load() {
+			l.flow.end(name)
+			l.abort()
+		}
+		return
+	}
+}
+
+// abort ends both sides, the client's with a reset.
+func (l *innerSocket) abort() {
+	if !l.cut.Swap(true) {
+		_ = l.tcp.SetLinger(0)
+		if closer, ok := l.tcp.(io.Closer); ok {
+			_ = closer.Close() // TLS would wait to say goodbye
+		}
+		l.close()
+	}
+}
+
+func (l *innerSocket) close() {
+	l.cut.Store(true)
+	_ = l.down.Close()
+	_ = l.up.Close()
+}
