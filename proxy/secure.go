@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/ocsp"
@@ -81,8 +82,12 @@ func certificateTrouble(err error) (reason, proxy, detail string) {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return "certificate", "tls_certificate_error", "the origin's certificate cannot be verified" + unsent
 	}
-	if alert, ok := errors.AsType[tls.AlertError](err); ok {
-		return "tls", "tls_alert_received", fmt.Sprintf("the origin refused TLS (%.80s)%s", alert.Error(), unsent)
+	// An alert is an error of no exported type, in one of these two.
+	if alert, ok := errors.AsType[*net.OpError](err); ok && (alert.Op == "remote error" || alert.Op == "local error") {
+		return "tls", "tls_alert_received", fmt.Sprintf("TLS with the origin failed (%.80s)%s", alert.Err, unsent)
+	}
+	if strings.HasPrefix(err.Error(), "tls: ") {
+		return "tls", "tls_protocol_error", "TLS with the origin failed" + unsent
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return "tls", "tls_protocol_error", "the origin does not speak TLS" + unsent
