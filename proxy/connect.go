@@ -36,7 +36,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, client netip.Ad
 		s.wrongPort(w, askerOf(r), f)
 		return
 	}
-	intercept := s.mustIntercept(f)
+	intercept := s.mustIntercept(f, &f.ruling)
 	if f.ruling.Verdict == policy.Block && !intercept {
 		s.refuse(w, askerOf(r), f)
 		return

@@ -139,17 +139,20 @@ func (f *flow) sunset() string {
 }
 
 // judge asks the gate about the flow as far as it is seen.
-func (s *Server) judge(f *flow) {
+func (s *Server) judge(f *flow) ruling {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ruling = s.gate.decide(&f.facts)
 	f.next = f.ruling.next()
+	return f.ruling
 }
 
-// judgeOpen is judge for an open flow of which more was seen, such as a hello. It may change when to ask the next time.
-func (s *Server) judgeOpen(f *flow) {
-	s.judge(f)
+// judgeOpen is judge for an open flow of which more was seen, such as a hello. It may change when to ask the next time. The
+// flow's own ruling may be another one by the time it returns.
+func (s *Server) judgeOpen(f *flow) ruling {
+	r := s.judge(f)
 	s.flows.file(f)
+	return r
 }
 
 // judgeAgain asks the gate about an open flow once more, and cuts it if it may not go on: it is blocked now, or the policy

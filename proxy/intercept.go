@@ -55,8 +55,8 @@ func (s *Server) interceptable(name host.Name) bool {
 
 // mustIntercept tells whether the policy must see the requests of a flow, and can. Where it cannot, the verdict stands: it is
 // that of unseen.request then.
-func (s *Server) mustIntercept(f *flow) bool {
-	if f.ruling.Need != policy.NeedRequest {
+func (s *Server) mustIntercept(f *flow, r *ruling) bool {
+	if r.Need != policy.NeedRequest {
 		return false
 	}
 	if f.facts.Stage == policy.StageHello {
@@ -150,11 +150,11 @@ func (i *interception) run() {
 		i.fail("client")
 		return
 	}
-	s.judgeOpen(f)
+	r := s.judgeOpen(f)
 	switch {
-	case s.mustIntercept(f):
+	case s.mustIntercept(f, &r):
 		i.serve()
-	case f.ruling.Verdict == policy.Block:
+	case r.Verdict == policy.Block:
 		f.end("refused")
 		s.count(f)
 		s.record(f, audit.Refused)

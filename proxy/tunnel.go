@@ -60,12 +60,12 @@ func (t *tunnel) run() {
 		return
 	}
 	s, f := t.server, t.flow
-	s.judgeOpen(f)
-	if s.mustIntercept(f) {
+	r := s.judgeOpen(f)
+	if s.mustIntercept(f, &r) {
 		t.interceptInstead(held)
 		return
 	}
-	if f.ruling.Verdict == policy.Block {
+	if r.Verdict == policy.Block {
 		f.end("refused")
 		s.count(f)
 		s.record(f, audit.Refused)
