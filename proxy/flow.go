@@ -173,7 +173,8 @@ func (s *Server) judgeAgain(f *flow) {
 	more := now.Need > was.Need && now.Need > seen
 	f.ruling, f.next = now, now.next()
 	// Where a page is shown for a blocked name, the requests inside are refused one by one.
-	if now.Verdict == policy.Block && !(f.inside && now.Need == policy.NeedRequest) || more {
+	refusedInside := f.inside && now.Need == policy.NeedRequest
+	if now.Verdict == policy.Block && !refusedInside || more {
 		f.cutLocked("cut")
 	}
 }

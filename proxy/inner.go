@@ -150,7 +150,7 @@ func (i *interception) innerFlow(r *http.Request) (*flow, *Fault) {
 	facts.Stage, facts.Inner, facts.Method, facts.Scheme = policy.StageRequest, name, r.Method, "https"
 	path, ok := policy.CleanPath(r.URL.EscapedPath())
 	if !ok {
-		return nil, badPath
+		return nil, errPath
 	}
 	facts.Path = path
 	u := *r.URL

@@ -114,7 +114,7 @@ func TestInterceptedOriginIsVerified(t *testing.T) {
 			}
 			cfg := &tls.Config{Certificates: []tls.Certificate{served}, MinVersion: tls.VersionTLS12}
 			if tc.oldVersion {
-				cfg.MinVersion, cfg.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 //nolint:gosec // that is the case
+				cfg.MinVersion, cfg.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 			}
 			asked := make(chan struct{}, 8)
 			o := webServer(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked <- struct{}{} }), cfg)
@@ -317,8 +317,11 @@ func TestInterceptWebSocket(t *testing.T) {
 	w := l.secureWire(mixed)
 	w.send("GET /ws HTTP/1.1\r\nHost: " + mixed + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\nping")
 	resp, err := http.ReadResponse(w.in, nil)
-	if err != nil || resp.StatusCode != 101 {
-		t.Fatalf("%v, %v", resp, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _ = resp.Body.Close(); resp.StatusCode != 101 {
+		t.Fatal(resp.Status)
 	}
 	if got, _ := io.ReadAll(w.in); string(got) != "hiping" {
 		t.Errorf("came %q", got)

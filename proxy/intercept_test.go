@@ -23,6 +23,7 @@ type secureWire struct {
 }
 
 func newSecureWire(t *testing.T, c *tls.Conn) *secureWire {
+	t.Helper()
 	return &secureWire{c, t, bufio.NewReader(c)}
 }
 
@@ -41,16 +42,6 @@ func (w *secureWire) answer(method string) answer {
 		w.t.Fatalf("reading the answer: %v", err)
 	}
 	return readAnswer(resp)
-}
-
-// closed wants the end of the connection.
-func (w *secureWire) closed() {
-	w.t.Helper()
-	if n, err := io.Copy(io.Discard, w.in); err == nil && n == 0 {
-		return
-	} else if n > 0 {
-		w.t.Errorf("%d bytes after the last answer", n)
-	}
 }
 
 func tell(w http.ResponseWriter, r *http.Request) {

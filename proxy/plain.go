@@ -23,7 +23,7 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, client netip.Ad
 	}
 	path, ok := policy.CleanPath(r.URL.EscapedPath())
 	if !ok {
-		s.fault(w, r, badPath)
+		s.fault(w, r, errPath)
 		return
 	}
 	f := newPlainFlow(client, r.Method, name, port, path, r.URL.String())
@@ -46,8 +46,8 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, client netip.Ad
 	s.exchange(w, r, f)
 }
 
-// badPath is a path of which an origin may make what the policy blocks: it is not for the policy to guess.
-var badPath = badRequest("bad-path", "the path cannot be read in one way only: it holds an encoded control character, or .. beside an empty segment or an encoded slash")
+// errPath is a path of which an origin may make what the policy blocks: it is not for the policy to guess.
+var errPath = badRequest("bad-path", "the path cannot be read in one way only: it holds an encoded control character, or .. beside an empty segment or an encoded slash")
 
 // newPlainFlow is the flow of a plain request, of which everything is seen.
 func newPlainFlow(client netip.AddrPort, method string, name host.Name, port uint16, path, url string) *flow {
