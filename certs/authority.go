@@ -1,11 +1,11 @@
 // Package certs issues TLS server certificates for the names that clients ask for.
 //
-// An [Authority] is a self-signed root and its key. An [Issuer] has it sign a short-lived leaf for each name, keeps a
-// bounded number of leaves, and gives out TLS configurations whose sessions can be resumed. All keys are ECDSA P-256
-// and come, like the serial numbers, from crypto/rand alone.
+// A [CA] is kept in files: a root that clients trust, and an intermediate that can sign for the names of a policy alone. An
+// [Authority] is a self-signed root in memory, for tests and the demo. An [Issuer] has either sign a short-lived leaf for each
+// name, keeps a bounded number of leaves, and gives out TLS configurations whose sessions can be resumed. All keys are ECDSA
+// P-256 and come, like the serial numbers, from crypto/rand alone.
 //
-// The package touches no file and no network, verifies nobody's certificate, revokes nothing, and does not judge for
-// which names a leaf is wanted: it signs for every canonical name that it is given.
+// The package touches no network, verifies nobody's certificate and revokes nothing.
 package certs
 
 import (
@@ -77,6 +77,10 @@ func NewAuthority(commonName string, now time.Time, validity time.Duration) (*Au
 		return nil, fmt.Errorf("certs: root %q: %w", commonName, err)
 	}
 	return &Authority{root: root, key: key}, nil
+}
+
+func (a *Authority) signing() *signing {
+	return &signing{authority: a, permits: func(name host.Name) bool { return !name.IsZero() }}
 }
 
 // Certificate returns the root; it must not be changed.

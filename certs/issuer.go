@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -19,48 +21,97 @@ import (
 // renewalShare of a leaf's life, at its end, is not used: a new leaf is made instead. With [LeafLifetime] that is a day.
 const renewalShare = 7
 
-// Issuer mints leaves on demand and keeps the most recently used ones. All its leaves have one key, made with the
-// issuer, so that a name costs one signature. It is safe for concurrent use.
-type Issuer struct {
+// keyLifetime is how long new leaves get one key. A leaf keeps the key that it was made with.
+const keyLifetime = 24 * time.Hour
+
+// Signer is who signs for an [Issuer]: a [*CA] or an [*Authority].
+type Signer interface{ signing() *signing }
+
+// signing is what signs, what a client needs to see between its leaf and the root, and for whom.
+type signing struct {
 	authority *Authority
-	key       *ecdsa.PrivateKey
-	now       func() time.Time
-	leaves    *lru.Cache[string, *tls.Certificate]
-	minting   singleflight.Group
-	tickets   tickets
+	above     []byte // the intermediate; nil if the root signs
+	permits   func(host.Name) bool
+}
+
+// Issuer mints leaves on demand and keeps the most recently used ones. All leaves of a day have one key, so that a name costs one
+// signature. It is safe for concurrent use.
+type Issuer struct {
+	by      atomic.Pointer[signing]
+	now     func() time.Time
+	leaves  *lru.Cache[string, *kept]
+	minting singleflight.Group
+	tickets tickets
+
+	mu   sync.Mutex
+	key  *ecdsa.PrivateKey
+	made time.Time
+}
+
+// kept is a leaf in the cache.
+type kept struct {
+	*tls.Certificate
+	by         *signing
+	from, used time.Time // it may be used from, and not after
 }
 
 // NewIssuer makes an issuer that keeps at most size leaves, at least one. Now is the clock for their validity; if nil,
 // time.Now is used.
-func NewIssuer(a *Authority, size int, now func() time.Time) (*Issuer, error) {
+func NewIssuer(by Signer, size int, now func() time.Time) (*Issuer, error) {
 	if size < 1 {
 		return nil, fmt.Errorf("certs: room for %d leaves: want at least 1", size)
 	}
 	if now == nil {
 		now = time.Now
 	}
-	leaves, err := lru.New[string, *tls.Certificate](size)
+	leaves, err := lru.New[string, *kept](size)
 	if err != nil {
 		return nil, fmt.Errorf("certs: room for %d leaves: %w", size, err)
 	}
-	key, err := newKey()
-	if err != nil {
-		return nil, err
+	i := &Issuer{now: now, leaves: leaves, tickets: newTickets(now)}
+	i.by.Store(by.signing())
+	_, err = i.leafKey()
+	return i, err
+}
+
+// Replace has another CA sign from now on, after a renewal. Leaves of the old one are not given out any more; sessions that began
+// under it can still be resumed.
+func (i *Issuer) Replace(ca *CA) {
+	i.by.Store(ca.signing())
+	i.leaves.Purge()
+}
+
+// Permits tells whether there can be a leaf for a name.
+func (i *Issuer) Permits(name host.Name) bool { return i.by.Load().permits(name) }
+
+// leafKey is the key of the leaves that are made now.
+func (i *Issuer) leafKey() (*ecdsa.PrivateKey, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if now := i.now(); i.key == nil || now.Sub(i.made) >= keyLifetime || now.Before(i.made) {
+		key, err := newKey()
+		if err != nil {
+			return nil, err
+		}
+		i.key, i.made = key, now
 	}
-	return &Issuer{authority: a, key: key, now: now, leaves: leaves, tickets: newTickets(now)}, nil
+	return i.key, nil
 }
 
 // Leaf returns the certificate for name: one alternative name, server authentication, [LeafLifetime]. It comes from the
 // cache unless less than a seventh of its life is left, and is minted once however many ask at the same time. The chain
-// is the leaf alone. The certificate is shared and must not be changed.
+// is the leaf, and the intermediate if there is one. The certificate is shared and must not be changed.
 //
-// It fails for the zero name, and while the authority is not valid.
+// It fails for the zero name, for one outside the constraints of the CA, and while the authority is not valid.
 func (i *Issuer) Leaf(name host.Name) (*tls.Certificate, error) {
 	if name.IsZero() {
 		return nil, errors.New("certs: leaf for no name: a host is needed")
 	}
 	if leaf, ok := i.cached(name); ok {
 		return leaf, nil
+	}
+	if !i.Permits(name) {
+		return nil, fmt.Errorf("certs: leaf for %s: it is outside the zones that the CA is constrained to: gracegate ca renew adds what the policy names", name)
 	}
 	leaf, err, _ := i.minting.Do(name.String(), func() (any, error) {
 		// Who comes here just after another has minted finds that leaf.
@@ -77,23 +128,32 @@ func (i *Issuer) Leaf(name host.Name) (*tls.Certificate, error) {
 
 // cached returns a leaf that can still be used. One that begins after now, because the clock was set back, cannot.
 func (i *Issuer) cached(name host.Name) (*tls.Certificate, bool) {
-	certificate, ok := i.leaves.Get(name.String())
+	leaf, ok := i.leaves.Get(name.String())
 	if !ok {
 		return nil, false
 	}
-	leaf, now := certificate.Leaf, i.now()
-	renew := leaf.NotAfter.Add(-leaf.NotAfter.Sub(leaf.NotBefore) / renewalShare)
-	return certificate, !now.Before(leaf.NotBefore) && now.Before(renew)
+	now := i.now()
+	return leaf.Certificate, leaf.by == i.by.Load() && !now.Before(leaf.from) && now.Before(leaf.used)
 }
 
 func (i *Issuer) mint(name host.Name) (*tls.Certificate, error) {
-	leaf, err := i.authority.leaf(name, i.key.Public(), i.now())
+	key, err := i.leafKey()
 	if err != nil {
 		return nil, err
 	}
-	certificate := &tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: i.key, Leaf: leaf}
+	by := i.by.Load()
+	leaf, err := by.authority.leaf(name, key.Public(), i.now())
+	if err != nil {
+		return nil, err
+	}
+	// Without the parsed form, which takes more room than all the rest and is not needed to serve it.
+	certificate := &tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key}
+	if by.above != nil {
+		certificate.Certificate = append(certificate.Certificate, by.above)
+	}
+	renew := leaf.NotAfter.Add(-leaf.NotAfter.Sub(leaf.NotBefore) / renewalShare)
 	// A name may be part of a longer text, such as a request, which must not live as long as the leaf.
-	i.leaves.Add(strings.Clone(name.String()), certificate)
+	i.leaves.Add(strings.Clone(name.String()), &kept{certificate, by, leaf.NotBefore, renew})
 	return certificate, nil
 }
 

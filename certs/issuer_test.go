@@ -3,6 +3,7 @@ package certs
 import (
 	"crypto"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -36,6 +37,16 @@ func newIssuer(tb testing.TB, a *Authority, size int, now func() time.Time) *Iss
 		tb.Fatal(err)
 	}
 	return i
+}
+
+// parsed reads a leaf.
+func parsed(tb testing.TB, c *tls.Certificate) *x509.Certificate {
+	tb.Helper()
+	leaf, err := x509.ParseCertificate(c.Certificate[0])
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return leaf
 }
 
 func leafFor(tb testing.TB, i *Issuer, name string) *tls.Certificate {
@@ -87,7 +98,7 @@ func TestIssuerSystemClock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaf := leafFor(t, newIssuer(t, a, 1, nil), "example.org").Leaf
+	leaf := parsed(t, leafFor(t, newIssuer(t, a, 1, nil), "example.org"))
 	verify(t, a, leaf, "example.org", time.Now())
 }
 
@@ -100,11 +111,11 @@ func TestLeavesDiffer(t *testing.T) {
 	if one.key.Equal(two.key) {
 		t.Error("two issuers have the same key")
 	}
-	if first.Leaf.SerialNumber.Cmp(other.Leaf.SerialNumber) == 0 {
+	if parsed(t, first).SerialNumber.Cmp(parsed(t, other).SerialNumber) == 0 {
 		t.Error("two issuers gave the same serial number")
 	}
 	leafFor(t, one, "example.com") // the first leaf leaves the cache
-	if again := leafFor(t, one, "example.org"); again.Leaf.SerialNumber.Cmp(first.Leaf.SerialNumber) == 0 {
+	if again := leafFor(t, one, "example.org"); parsed(t, again).SerialNumber.Cmp(parsed(t, first).SerialNumber) == 0 {
 		t.Error("two mints for one name have the same serial number")
 	}
 	if len(first.Certificate) != 1 {
@@ -136,7 +147,7 @@ func TestLeafRenewal(t *testing.T) {
 		{"clock set back further", start.Add(100*24*time.Hour - BackDate - time.Second), 4},
 	} {
 		clock.set(step.at)
-		leaf := leafFor(t, i, "example.org").Leaf
+		leaf := parsed(t, leafFor(t, i, "example.org"))
 		verify(t, a, leaf, "example.org", step.at)
 		if got := signer.count.Load(); got != step.mints {
 			t.Errorf("%s: %d signatures, want %d", step.name, got, step.mints)
@@ -202,8 +213,8 @@ func TestLeafConcurrently(t *testing.T) {
 		all.Go(func() {
 			for m := range 20 {
 				name := fmt.Sprintf("h%d.example", (n+m)%6)
-				if leaf := leafFor(t, i, name); leaf.Leaf.DNSNames[0] != name {
-					t.Errorf("%s got the leaf for %s", name, leaf.Leaf.DNSNames[0])
+				if leaf := leafFor(t, i, name); parsed(t, leaf).DNSNames[0] != name {
+					t.Errorf("%s got the leaf for %s", name, parsed(t, leaf).DNSNames[0])
 				}
 				clock.set(start.Add(time.Duration(m) * 24 * time.Hour))
 			}
@@ -288,7 +299,7 @@ func TestGetCertificate(t *testing.T) {
 			t.Errorf("%q: %v", tc.name, err)
 			continue
 		}
-		if err := leaf.Leaf.VerifyHostname(tc.want); err != nil {
+		if err := parsed(t, leaf).VerifyHostname(tc.want); err != nil {
 			t.Errorf("%q: %v", tc.name, err)
 		}
 	}
@@ -304,7 +315,7 @@ func TestGetCertificateRefuses(t *testing.T) {
 		strings.Repeat("a", 64) + ".example", strings.Repeat("a.", 127) + "example",
 	} {
 		if leaf, err := i.GetCertificate(&tls.ClientHelloInfo{ServerName: name}); err == nil {
-			t.Errorf("%q: got a leaf for %v", name, leaf.Leaf.DNSNames)
+			t.Errorf("%q: got a leaf for %v", name, parsed(t, leaf).DNSNames)
 		} else if !strings.HasPrefix(err.Error(), "certs: server name of the client: ") {
 			t.Errorf("%q: %v", name, err)
 		}
@@ -348,7 +359,7 @@ func FuzzGetCertificate(f *testing.F) {
 			t.Fatalf("certificate: %v, host: %v", err, refused)
 		}
 		if err == nil {
-			verify(t, a, certificate.Leaf, name.String(), clock.now())
+			verify(t, a, parsed(t, certificate), name.String(), clock.now())
 		}
 	})
 }
