@@ -33,6 +33,8 @@ type Config struct {
 	Deny     Deny
 	Operator Operator
 	Audit    Audit
+	CA       CA
+	Data     Data
 	Limits   Limits
 	Log      Log
 
@@ -89,6 +91,10 @@ type Upstream struct {
 	// Ports is the list of ports and ranges, such as 8443 or 8000-8010, that clients may name besides 80, 443 and those
 	// of the catalogue. Empty by default.
 	Ports []PortRange
+
+	// CAFile is the PEM file of roots that the certificates of intercepted destinations may chain to besides the system's;
+	// empty adds none. Empty by default.
+	CAFile string
 }
 
 // Policy is where the law comes from.
@@ -107,8 +113,8 @@ type Policy struct {
 	// RFC 3339 instant with an offset only what was published by then. Default all.
 	KnownAt KnownAt
 
-	// Reload is whether policy and catalogue are read again when their files change; SIGHUP does it in any case. Default
-	// true.
+	// Reload is whether policy, catalogue and certificate authority are read again when their files change; SIGHUP does it
+	// in any case. Default true.
 	Reload bool
 }
 
@@ -151,6 +157,20 @@ type Audit struct {
 	// OnFailure is what happens to traffic that passes by policy while its record cannot be kept. Default allow; allow or
 	// block.
 	OnFailure string
+}
+
+// CA is the certificate authority that interception needs. [Config.CADir] is its directory.
+type CA struct {
+	// Dir is the directory of the certificate authority that interception needs, relative to data.dir; empty turns
+	// interception off. Default ca.
+	Dir string
+}
+
+// Data is what the gateway keeps on disk.
+type Data struct {
+	// Dir is the directory of what the gateway keeps, where ~ is the home directory; unless it is set, a STATE_DIRECTORY
+	// of systemd is taken, and /var/lib/gracegate where there is no home. Default ~/.local/state/gracegate.
+	Dir string
 }
 
 // Limits bounds what connections, clients and destinations may take, and the process.

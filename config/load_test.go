@@ -52,6 +52,7 @@ func everySetting() []spelled {
 		},
 		{"upstream.allow", "[10.0.0.0/8]", "fd00::/8", "192.0.2.1,2001:db8::1", list(), list("10.0.0.0/8"), list("fd00::/8"), list("192.0.2.1/32", "2001:db8::1/128")},
 		{"upstream.ports", "[8443, 8000-8010]", "1-65535", "90,91-91", list(), list("8443", "8000-8010"), list("1-65535"), list("90", "91")},
+		{"upstream.ca-file", "/f", "/e", "/g", "", "/f", "/e", "/g"},
 		{"policy.file", "/f", "/e", "/g", "", "/f", "/e", "/g"},
 		{"policy.catalog", "/f", "/e", "/g", "", "/f", "/e", "/g"},
 		{"policy.catalog-only", "True", "false", "true", false, true, false, true},
@@ -74,6 +75,8 @@ func everySetting() []spelled {
 		},
 		{"audit.ungoverned", "true", "false", "true", false, true, false, true},
 		{"audit.on-failure", "block", "allow", "block", "allow", "block", "allow", "block"},
+		{"ca.dir", `""`, "/e", "g", "ca", "", "/e", "g"},
+		{"data.dir", "~/f", "/e", "/g", homeDir + "/.local/state/gracegate", homeDir + "/f", "/e", "/g"},
 		{"limits.connections", "0", "1000000", "1", 20000, 0, 1000000, 1},
 		{"limits.per-client", "0", "1000000", "1", 2000, 0, 1000000, 1},
 		{"limits.per-destination", "1", "0", "1000000", 0, 1, 0, 1000000},
@@ -181,9 +184,9 @@ func fields(c *Config) map[string]any {
 	return all
 }
 
-// kebab turns TokenFile into token-file and URL into url.
+// kebab turns TokenFile into token-file, CAFile into ca-file and URL into url.
 func kebab(name string) string {
-	return strings.ToLower(regexp.MustCompile(`([a-z])([A-Z])`).ReplaceAllString(name, "$1-$2"))
+	return strings.ToLower(regexp.MustCompile(`([a-z])([A-Z])|([A-Z])([A-Z][a-z])`).ReplaceAllString(name, "$1$3-$2$4"))
 }
 
 func TestDefault(t *testing.T) {
@@ -268,7 +271,7 @@ func TestGroups(t *testing.T) {
 	flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 	want := []string{
 		"config", "policy-catalog", "policy-catalog-only", "policy-file", "policy-known-at", "policy-reload",
-		"upstream-allow", "upstream-hosts", "upstream-ports", "upstream-resolver",
+		"upstream-allow", "upstream-ca-file", "upstream-hosts", "upstream-ports", "upstream-resolver",
 	}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Error(diff)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,8 +10,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// tokenDir holds the token files f, e and g.
-var tokenDir string
+// tokenDir holds the token files f, e and g. The user of the tests is at home in homeDir.
+var tokenDir, homeDir string
 
 // TestMain keeps settings of the machine out of the tests.
 func TestMain(m *testing.M) {
@@ -23,6 +24,10 @@ func TestMain(m *testing.M) {
 	}
 	dir, err := os.MkdirTemp("", "gracegate-config")
 	if err != nil {
+		panic(err)
+	}
+	homeDir = filepath.Join(dir, "home")
+	if err := errors.Join(os.Setenv("HOME", homeDir), os.Unsetenv(stateVariable)); err != nil {
 		panic(err)
 	}
 	standardFiles[1] = filepath.Join(dir, "etc.yaml")

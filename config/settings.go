@@ -22,6 +22,8 @@ const (
 	GroupDeny     Group = "deny"
 	GroupOperator Group = "operator"
 	GroupAudit    Group = "audit"
+	GroupCA       Group = "ca"
+	GroupData     Group = "data"
 	GroupLimits   Group = "limits"
 	GroupLog      Group = "log"
 )
@@ -30,7 +32,7 @@ const (
 func AllGroups() []Group {
 	return []Group{
 		GroupListen, GroupAdmin, GroupClients, GroupUpstream, GroupPolicy, GroupClock, GroupDeny, GroupOperator, GroupAudit,
-		GroupLimits, GroupLog,
+		GroupCA, GroupData, GroupLimits, GroupLog,
 	}
 }
 
@@ -122,6 +124,11 @@ var settings = []*setting{
 		many[PortRange]{portRange, func(c *Config) *[]PortRange { return &c.Upstream.Ports }},
 	},
 	{
+		"upstream.ca-file", "",
+		"the PEM file of roots that the certificates of intercepted destinations may chain to besides the system's; empty adds none",
+		path{one[string]{fileName, func(c *Config) *string { return &c.Upstream.CAFile }}},
+	},
+	{
 		"policy.file", "",
 		"the operator's policy; empty applies the built-in one",
 		path{one[string]{fileName, func(c *Config) *string { return &c.Policy.File }}},
@@ -143,7 +150,7 @@ var settings = []*setting{
 	},
 	{
 		"policy.reload", "true",
-		"whether policy and catalogue are read again when their files change; SIGHUP does it in any case",
+		"whether policy, catalogue and certificate authority are read again when their files change; SIGHUP does it in any case",
 		one[bool]{truth, func(c *Config) *bool { return &c.Policy.Reload }},
 	},
 	{
@@ -188,6 +195,16 @@ var settings = []*setting{
 		"audit.on-failure", Allow,
 		"what happens to traffic that passes by policy while its record cannot be kept",
 		one[string]{oneOf(Allow, Block), func(c *Config) *string { return &c.Audit.OnFailure }},
+	},
+	{
+		"ca.dir", "ca",
+		"the directory of the certificate authority that interception needs, relative to data.dir; empty turns interception off",
+		one[string]{fileName, func(c *Config) *string { return &c.CA.Dir }},
+	},
+	{
+		"data.dir", "~/.local/state/gracegate",
+		"the directory of what the gateway keeps, where ~ is the home directory; unless it is set, a STATE_DIRECTORY of systemd is taken, and " + serviceData + " where there is no home",
+		directory{path{one[string]{fileName, func(c *Config) *string { return &c.Data.Dir }}}},
 	},
 	{
 		"limits.connections", "20000",
