@@ -3,6 +3,7 @@ package console
 import (
 	"encoding/json"
 	"log"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -18,7 +19,8 @@ type Config struct {
 	Settings func() any // the settings in force without secrets, marshalled as JSON by /configz
 	Version  any        // marshalled as JSON by /version
 	Metrics  http.Handler
-	PAC      http.Handler
+	// Pages are those that the listener of the proxy has too, by path, such as /proxy.pac and /cacert.
+	Pages map[string]http.Handler
 	// Flows gives the open flows, the oldest first and at most limit of them, and how many are open. If nil, /debug/flows is
 	// not there.
 	Flows func(limit int) (oldest []Flow, open int)
@@ -32,22 +34,22 @@ type console struct {
 	pprof bool
 }
 
-// New makes the handler of the admin listener: /healthz, /readyz, /metrics, /version, /configz, /proxy.pac, /debug/flows and
+// New makes the handler of the admin listener: /healthz, /readyz, /metrics, /version, /configz, /debug/flows, Pages and
 // what is below /debug/pprof/, for GET and HEAD. Refusals are text: 405 for other methods, 421 for a Host header that is not known, 403 from another origin,
 // 401 without the token, 429 after too many wrong ones, 404 for other paths.
 func New(c Config) http.Handler {
 	h := &console{
 		hosts: newHosts(c.Listen, c.Hosts),
 		pages: map[string]http.Handler{
-			"/healthz":   http.HandlerFunc(healthy),
-			"/readyz":    ready(c.Status),
-			"/metrics":   c.Metrics,
-			"/version":   document(func() any { return c.Version }),
-			"/configz":   document(c.Settings),
-			"/proxy.pac": c.PAC,
+			"/healthz": http.HandlerFunc(healthy),
+			"/readyz":  ready(c.Status),
+			"/metrics": c.Metrics,
+			"/version": document(func() any { return c.Version }),
+			"/configz": document(c.Settings),
 		},
 		pprof: c.Pprof,
 	}
+	maps.Copy(h.pages, c.Pages)
 	if c.Flows != nil {
 		h.pages["/debug/flows"] = openFlows(c.Flows)
 	}

@@ -20,10 +20,10 @@ func testConfig() Config {
 		Settings: func() any { return map[string]string{"admin.token-file": "redacted"} },
 		Version:  map[string]string{"version": "v0.1.0"},
 		Metrics:  testMetrics().Handler(),
-		PAC: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		Pages: map[string]http.Handler{"/proxy.pac": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/x-ns-proxy-autoconfig")
 			_, _ = w.Write([]byte("function FindProxyForURL"))
-		}),
+		})},
 	}
 }
 

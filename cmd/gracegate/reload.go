@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strings"
 	"sync"
@@ -48,7 +49,7 @@ func reloadOnSignal(ctx context.Context, hup <-chan os.Signal, reload func(why s
 func (g *gateway) reload(why string) {
 	start := time.Now()
 	before := g.policy().Revision()
-	err := g.policies.Reload(g.law.build)
+	err := errors.Join(g.policies.Reload(g.law.build), g.authority.load())
 	g.reloads.set(err)
 	g.metrics.Reloaded(g.policy().Revision(), start, err)
 	if err != nil {
@@ -59,4 +60,5 @@ func (g *gateway) reload(why string) {
 	}
 	g.log.Info("policy reloaded", zap.String("because", why), zap.String("revision", g.policy().Revision()),
 		zap.Bool("changed", before != g.policy().Revision()), zap.Duration("took", time.Since(start)))
+	g.announceCA()
 }

@@ -65,7 +65,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, out io.Writ
 	var files *watcher
 	if cfg.Policy.Reload {
 		var err error
-		if files, err = newWatcher(cfg.Policy.File, cfg.Policy.Catalog); err != nil {
+		if files, err = newWatcher(cfg.Policy.File, cfg.Policy.Catalog, cfg.CADir()); err != nil {
 			log.Error("policy and catalogue are not watched", zap.Error(err), zap.String("hint", "send SIGHUP after a change"))
 		} else {
 			defer files.close()
@@ -79,6 +79,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, out io.Writ
 		return err
 	}
 	announce(cfg, g.policy(), clk, log)
+	g.announceCA()
 	g.connections = processFiles().fitConnections(cfg.Limits.Connections, log)
 	if g.passed, err = takePassed(); err == nil {
 		err = g.listen(ctx)

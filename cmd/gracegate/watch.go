@@ -17,24 +17,24 @@ import (
 // settle is how long the files must be quiet before they are read: editors and mounts change them in several steps.
 const settle = 200 * time.Millisecond
 
-// watcher follows the policy file and the catalogue's directory through renames and swapped symlinks, at any place in their
+// watcher follows the policy file, the catalogue's directory and the CA's through renames and swapped symlinks, at any place in their
 // paths, by watching the directories around them.
 type watcher struct {
-	policyFile, catalogDir string
-	notify                 *fsnotify.Watcher
-	last                   string
+	policyFile, catalogDir, caDir string
+	notify                        *fsnotify.Watcher
+	last                          string
 }
 
 // newWatcher begins to watch. That comes before the files are read for the first time: what changes in between is then seen,
 // rather than taken for what was read.
-func newWatcher(policyFile, catalogDir string) (*watcher, error) {
+func newWatcher(policyFile, catalogDir, caDir string) (*watcher, error) {
 	n, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, fmt.Errorf("watching for changes: %w", err)
 	}
-	w := &watcher{policyFile: policyFile, catalogDir: catalogDir, notify: n}
-	watchAround(n, policyFile, catalogDir)
-	w.last = filesPrint(policyFile, catalogDir)
+	w := &watcher{policyFile: policyFile, catalogDir: catalogDir, caDir: caDir, notify: n}
+	w.watchAround()
+	w.last = w.print()
 	return w, nil
 }
 
@@ -54,13 +54,38 @@ func (w *watcher) run(ctx context.Context, log *zap.Logger, changed func()) {
 			log.Warn("watching policy and catalogue", zap.Error(err), zap.String("hint", "send SIGHUP after a change"))
 		case <-timer.C:
 			// What was swapped in is watched from now on. Looking at the files comes after that, so that no change is missed.
-			watchAround(w.notify, w.policyFile, w.catalogDir)
-			if now := filesPrint(w.policyFile, w.catalogDir); now != w.last {
+			w.watchAround()
+			if now := w.print(); now != w.last {
 				w.last = now
 				changed()
 			}
 		}
 	}
+}
+
+// watchAround watches the directories in which a change would show.
+func (w *watcher) watchAround() {
+	watchAround(w.notify, w.policyFile, w.catalogDir)
+	if w.caDir != "" {
+		watchLinks(w.notify, w.caDir)
+		for _, dir := range []string{w.caDir, filepath.Dir(w.caDir)} {
+			_ = w.notify.Add(dir) // it may come later, which its parent shows
+		}
+	}
+}
+
+// print tells two states of the files apart. Of a CA, the certificates: its keys change with them.
+func (w *watcher) print() string {
+	all := filesPrint(w.policyFile, w.catalogDir)
+	if w.caDir == "" {
+		return all
+	}
+	for _, name := range []string{"root.pem", "intermediate.pem"} {
+		if info, err := os.Stat(filepath.Join(w.caDir, name)); err == nil {
+			all += " " + catalog.Stamp(info)
+		}
+	}
+	return all
 }
 
 // filesPrint tells two states of the files apart.

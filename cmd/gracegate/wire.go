@@ -39,6 +39,9 @@ type gateway struct {
 	metrics  *console.Metrics
 	clients  *proxy.Clients
 
+	authority authority
+	roots     *x509.CertPool // of origins; nil: the system's
+
 	connections int    // that fit the process, at most limits.connections; 0: nobody counts them
 	passed      passed // by the service manager
 
@@ -60,6 +63,13 @@ func newGateway(cfg *config.Config, clk *clock.Clock, log *zap.Logger, records a
 	if g.clients, err = newClients(cfg); err != nil {
 		return nil, err
 	}
+	if g.roots, err = upstreamRoots(cfg); err != nil {
+		return nil, err
+	}
+	g.authority.dir = cfg.CADir()
+	if err := g.authority.load(); err != nil {
+		return nil, err
+	}
 	g.recorder = audit.New(records, queueSize)
 	g.metrics = console.NewMetrics(console.Sources{
 		Queue:        g.recorder,
@@ -77,17 +87,17 @@ func (g *gateway) listen(ctx context.Context) error {
 	if err := g.openListeners(ctx); err != nil {
 		return err
 	}
-	pac := pacHandler(g.proxies)
-	g.server = g.newServer(pac)
-	return g.newConsole(pac)
+	pages := map[string]http.Handler{"/proxy.pac": pacHandler(g.proxies), "/cacert": cacertHandler(&g.authority)}
+	g.server = g.newServer(pages)
+	return g.newConsole(pages)
 }
 
-func (g *gateway) newServer(pac http.Handler) *proxy.Server {
+func (g *gateway) newServer(pages map[string]http.Handler) *proxy.Server {
 	cfg := g.cfg
 	// By the very path: a mux would redirect what only looks like it.
 	local := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/proxy.pac" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-			pac.ServeHTTP(w, r)
+		if page, ok := pages[r.URL.Path]; ok && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			page.ServeHTTP(w, r)
 			return
 		}
 		proxy.NotAProxyRequest(w, r)
@@ -101,6 +111,7 @@ func (g *gateway) newServer(pac http.Handler) *proxy.Server {
 			Connections: g.connections, PerClient: cfg.Limits.PerClient, PerDestination: cfg.Limits.PerDestination, Rate: cfg.Limits.Rate,
 		},
 		RetryAfter: cfg.Deny.RetryAfter, Ungoverned: cfg.Audit.Ungoverned,
+		Issuer: &g.authority, Roots: g.roots,
 		Operator: proxy.Operator{Name: cfg.Operator.Name, Contact: cfg.Operator.Contact, URL: cfg.Operator.URL},
 	})
 }
@@ -121,7 +132,7 @@ func (g *gateway) newDialer() *proxy.Dialer {
 	return proxy.NewDialer(d)
 }
 
-func (g *gateway) newConsole(pac http.Handler) error {
+func (g *gateway) newConsole(pages map[string]http.Handler) error {
 	if g.admin == nil {
 		return nil
 	}
@@ -139,7 +150,7 @@ func (g *gateway) newConsole(pac http.Handler) error {
 		Settings: func() any { return g.cfg.Redacted() },
 		Version:  map[string]string{"version": version()},
 		Metrics:  g.metrics.Handler(),
-		PAC:      pac,
+		Pages:    pages,
 		Pprof:    g.cfg.Admin.Pprof,
 		Flows:    g.openFlows,
 	}), zap.NewStdLog(g.log.Named("console")))

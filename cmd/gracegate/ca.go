@@ -1,0 +1,278 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/gracegate/gracegate/config"
+	"github.com/gracegate/gracegate/policy/host"
+)
+
+func newCA() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "ca",
+		Short: "Make, show, export and renew the CA for interception",
+		Long: "The CA is two certificates: a root that clients trust, and an intermediate that can sign only for the names\n" +
+			"that the policy could block. It is kept in ca.dir. Without one, nothing is intercepted.",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return invalid(fmt.Errorf("ca has no command %q", args[0]), "gracegate ca --help lists them")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newCAInit(), newCAShow(), newCAExport(), newCARenew())
+	return cmd
+}
+
+// caCommand is a command that knows where the CA is.
+func caCommand(use, short string, run func(cmd *cobra.Command, cfg *config.Config, dir string) error) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Args: noArguments}
+	config.AddFlags(cmd.Flags(), config.GroupPolicy, config.GroupCA, config.GroupData)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := config.Load(cmd.Flags())
+		if err != nil {
+			return err
+		}
+		dir := cfg.CADir()
+		if dir == "" {
+			return invalid(errors.New("ca.dir is empty: interception is off"), "ca.dir names the directory of the CA")
+		}
+		return run(cmd, cfg, dir)
+	}
+	return cmd
+}
+
+// zonesOf are the names that the policy of a configuration could block.
+func zonesOf(cfg *config.Config) ([]host.Name, error) {
+	p, err := (&law{cfg: cfg}).build(nil)
+	if err != nil {
+		return nil, err
+	}
+	return p.Interceptable(), nil
+}
+
+const offlineUsage = "keep the key of the root in this `directory`, such as on a stick, instead of beside the rest"
+
+func newCAInit() *cobra.Command {
+	var offline string
+	cmd := caCommand("init", "Make a root and an intermediate for the zones of the policy", func(cmd *cobra.Command, cfg *config.Config, dir string) error {
+		zones, err := zonesOf(cfg)
+		if err != nil {
+			return err
+		}
+		ca, err := initCA(dir, offline, zones)
+		if err != nil {
+			return err
+		}
+		out := cmd.OutOrStdout()
+		if err := writeCA(out, dir, ca); err != nil {
+			return failed(err, "")
+		}
+		_, err = fmt.Fprintln(out, "clients must trust the root: gracegate ca export, or /cacert of a running gateway")
+		return failed(err, "")
+	})
+	cmd.Flags().StringVar(&offline, "offline-root", "", offlineUsage)
+	return cmd
+}
+
+func newCARenew() *cobra.Command {
+	var offline string
+	cmd := caCommand("renew", "Make a new intermediate, for the zones of the policy as it is now; the root stays", func(cmd *cobra.Command, cfg *config.Config, dir string) error {
+		zones, err := zonesOf(cfg)
+		if err != nil {
+			return err
+		}
+		was, _ := readCA(dir) // it may have run out
+		ca, err := renewCA(dir, offline, zones)
+		if err != nil {
+			return err
+		}
+		out := cmd.OutOrStdout()
+		if err := writeCA(out, dir, ca); err != nil || was == nil {
+			return failed(err, "")
+		}
+		_, err = fmt.Fprintf(out, "%-13s %s\n%-13s %s\n", "added", list(without(ca.Zones, was.permits)), "dropped", list(without(was.Zones, ca.permits)))
+		return failed(err, "")
+	})
+	cmd.Flags().StringVar(&offline, "offline-root", "", "the `directory` with root.key, if it is not kept beside the rest")
+	return cmd
+}
+
+func newCAShow() *cobra.Command {
+	var asJSON bool
+	cmd := caCommand("show", "Tell what the CA is, until when it is valid, and what it may sign for", func(cmd *cobra.Command, cfg *config.Config, dir string) error {
+		ca, err := readCA(dir)
+		if err != nil {
+			return err
+		}
+		zones, err := zonesOf(cfg)
+		if err != nil {
+			return err
+		}
+		uncovered := without(zones, ca.permits)
+		out := cmd.OutOrStdout()
+		if asJSON {
+			return failed(writeCAJSON(out, dir, ca, uncovered), "")
+		}
+		if err := writeCA(out, dir, ca); err != nil {
+			return failed(err, "")
+		}
+		for _, z := range ca.Zones {
+			if _, err := fmt.Fprintln(out, "  "+z.String()); err != nil {
+				return failed(err, "")
+			}
+		}
+		if len(uncovered) > 0 {
+			_, err = fmt.Fprintf(out, "not covered: %s\n  gracegate ca renew adds what the policy names\n", list(uncovered))
+		}
+		return failed(err, "")
+	})
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return cmd
+}
+
+func newCAExport() *cobra.Command {
+	var format, output string
+	cmd := caCommand("export", "Write the root for clients to trust; never a key", func(cmd *cobra.Command, _ *config.Config, dir string) error {
+		ca, err := readCA(dir)
+		if err != nil {
+			return err
+		}
+		data, err := exportRoot(ca.Root, format)
+		if err != nil {
+			return invalid(err, "--format is pem, der or mobileconfig")
+		}
+		if output != "" {
+			return failed(os.WriteFile(output, data, 0o644), "--output names a file that can be written") //nolint:gosec // G306: everybody may read a certificate
+		}
+		_, err = cmd.OutOrStdout().Write(data)
+		return failed(err, "")
+	})
+	cmd.Flags().StringVar(&format, "format", "pem", "`format`: pem, der, or mobileconfig for Apple's systems")
+	cmd.Flags().StringVar(&output, "output", "", "write to this `file`")
+	return cmd
+}
+
+func writeCA(out io.Writer, dir string, ca *caFacts) error {
+	_, err := fmt.Fprintf(out, "directory     %s\nroot          %s, until %s\nfingerprint   %s\nintermediate  %s, until %s\nrenew by      %s\nzones         %d\n",
+		dir, ca.Root.Subject.CommonName, date(ca.Root.NotAfter), fingerprint(ca.Root.Raw),
+		ca.Intermediate.Subject.CommonName, date(ca.Intermediate.NotAfter), date(ca.RenewBy), len(ca.Zones))
+	return err
+}
+
+func writeCAJSON(out io.Writer, dir string, ca *caFacts, uncovered []host.Name) error {
+	e := json.NewEncoder(out)
+	e.SetIndent("", "  ")
+	return e.Encode(map[string]any{
+		"directory": dir, "root": ca.Root.Subject.CommonName, "root_not_after": ca.Root.NotAfter.UTC(), "fingerprint_sha256": fingerprint(ca.Root.Raw),
+		"intermediate": ca.Intermediate.Subject.CommonName, "intermediate_not_after": ca.Intermediate.NotAfter.UTC(),
+		"renew_by": ca.RenewBy.UTC(), "zones": texts(ca.Zones), "not_covered": texts(uncovered),
+	})
+}
+
+// without returns the names that are not permitted.
+func without(names []host.Name, permits func(host.Name) bool) []host.Name {
+	var rest []host.Name
+	for _, n := range names {
+		if !permits(n) {
+			rest = append(rest, n)
+		}
+	}
+	return rest
+}
+
+func texts(names []host.Name) []string {
+	all := make([]string, len(names))
+	for i, n := range names {
+		all[i] = n.String()
+	}
+	return all
+}
+
+// list shows some names, and how many more there are.
+func list(names []host.Name) string {
+	const most = 10
+	if len(names) == 0 {
+		return "none"
+	}
+	if more := len(names) - most; more > 0 {
+		return strings.Join(texts(names[:most]), ", ") + fmt.Sprintf(" and %d more", more)
+	}
+	return strings.Join(texts(names), ", ")
+}
+
+func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+// fingerprint is how people compare certificates.
+func fingerprint(der []byte) string {
+	digest := sha256.Sum256(der)
+	return string(bytes.ReplaceAll(fmt.Appendf(nil, "% X", digest), []byte(" "), []byte(":")))
+}
+
+// cacertTypes are the media types of the formats of a root.
+var cacertTypes = map[string][2]string{ // type, name
+	"pem":          {"application/x-pem-file", "gracegate-root.pem"},
+	"der":          {"application/x-x509-ca-cert", "gracegate-root.cer"},
+	"mobileconfig": {"application/x-apple-aspen-config", "gracegate-root.mobileconfig"},
+}
+
+// cacertHandler serves the root that clients are to trust: /cacert, with format=der or format=mobileconfig for other forms.
+func cacertHandler(a *authority) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		format := r.URL.Query().Get("format")
+		if format == "" {
+			format = "pem"
+		}
+		root, kind := a.root(), cacertTypes[format]
+		switch {
+		case kind[0] == "":
+			http.Error(w, "format is pem, der or mobileconfig", http.StatusBadRequest)
+			return
+		case root == nil:
+			http.Error(w, "this gateway has no CA: it intercepts nothing", http.StatusNotFound)
+			return
+		}
+		data, err := exportRoot(root, format)
+		if err != nil {
+			http.Error(w, "the root could not be written", http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", kind[0])
+		w.Header().Set("Content-Disposition", `attachment; filename="`+kind[1]+`"`)
+		w.Header().Set("Cache-Control", "no-cache")
+		_, _ = w.Write(data) //nolint:gosec // G705: a certificate, under a type that is no HTML
+	})
+}
+
+// announceCA says what can be intercepted, and what the policy would have to see and cannot.
+func (g *gateway) announceCA() {
+	root := g.authority.root()
+	if root == nil {
+		g.log.Info("nothing is intercepted: there is no CA", zap.String("ca_dir", g.authority.dir), zap.String("hint", "gracegate ca init makes one"))
+		return
+	}
+	p := g.policy()
+	g.log.Info("interception is possible", zap.String("root", root.Subject.CommonName), zap.String("fingerprint", fingerprint(root.Raw)))
+	if rest := g.authority.uncovered(p.Interceptable()); len(rest) > 0 {
+		g.log.Warn("the CA may not sign for zones of the policy", zap.String("zones", list(rest)), zap.String("hint", "gracegate ca renew"))
+	}
+	if by, ok := g.authority.renewBy(); ok && !time.Now().Before(by) {
+		g.log.Warn("the CA nears its end", zap.Time("renew_by", by), zap.String("hint", "gracegate ca renew"))
+	}
+	for _, problem := range p.Unmet() {
+		g.log.Warn("the policy would have to see what it may not", zap.String("at", problem.Pos.String()), zap.String("problem", problem.Message), zap.String("hint", problem.Hint))
+	}
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/gracegate/gracegate/certs"
+	"github.com/gracegate/gracegate/config"
+	"github.com/gracegate/gracegate/policy/host"
+)
+
+// maxLeaves is how many certificates for intercepted names are kept: 10,000 take some 10 MiB.
+const maxLeaves = 10_000
+
+// authority is the CA of a running gateway, which may come, and be renewed, while it runs. It makes the proxy's certificates.
+type authority struct {
+	dir string // empty: interception is off
+	now atomic.Pointer[authorityNow]
+}
+
+type authorityNow struct {
+	ca     *certs.CA
+	issuer *certs.Issuer
+	serve  *tls.Config
+}
+
+// load reads the CA, if there is one. What was in force stays if that fails.
+func (a *authority) load() error {
+	if a.dir == "" {
+		return nil
+	}
+	ca, err := certs.Load(a.dir, time.Now())
+	if err != nil {
+		// A CA that was never made; one that is gone is another matter.
+		if errors.Is(err, fs.ErrNotExist) && a.now.Load() == nil && !holdsCA(a.dir) {
+			return nil
+		}
+		return caError(err)
+	}
+	was := a.now.Load()
+	if was != nil {
+		if !was.ca.Intermediate().Equal(ca.Intermediate()) {
+			was.issuer.Replace(ca)
+			a.now.Store(&authorityNow{ca, was.issuer, was.serve})
+		}
+		return nil
+	}
+	issuer, err := certs.NewIssuer(ca, maxLeaves, nil)
+	if err != nil {
+		return failed(err, "")
+	}
+	a.now.Store(&authorityNow{ca, issuer, issuer.ServerConfig("h2", "http/1.1")})
+	return nil
+}
+
+// holdsCA tells whether a directory holds a root.
+func holdsCA(dir string) bool {
+	_, err := os.Lstat(certs.RootFile(dir))
+	return err == nil
+}
+
+// Permits tells whether there is a CA that may sign for a name.
+func (a *authority) Permits(name host.Name) bool {
+	now := a.now.Load()
+	return now != nil && now.issuer.Permits(name)
+}
+
+// ServerConfig is for the proxy, which asks Permits before. The protocols are those of load.
+func (a *authority) ServerConfig(...string) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			now := a.now.Load()
+			if now == nil {
+				return nil, errors.New("there is no CA")
+			}
+			return now.serve, nil
+		},
+	}
+}
+
+// root returns the certificate that clients trust, and nil if there is no CA.
+func (a *authority) root() *x509.Certificate {
+	if now := a.now.Load(); now != nil {
+		return now.ca.Root()
+	}
+	return nil
+}
+
+// uncovered returns the zones that the CA may not sign for.
+func (a *authority) uncovered(zones []host.Name) []host.Name {
+	var list []host.Name
+	for _, z := range zones {
+		if !a.Permits(z) {
+			list = append(list, z)
+		}
+	}
+	return list
+}
+
+// renewBy is when the CA had better be renewed; false if there is none.
+func (a *authority) renewBy() (time.Time, bool) {
+	now := a.now.Load()
+	if now == nil {
+		return time.Time{}, false
+	}
+	return now.ca.RenewBy(), true
+}
+
+// caFacts is what the commands about a CA tell of it.
+type caFacts struct {
+	Root, Intermediate *x509.Certificate
+	Zones              []host.Name
+	RenewBy            time.Time
+	permits            func(host.Name) bool
+}
+
+func factsOf(ca *certs.CA, err error) (*caFacts, error) {
+	if err != nil {
+		return nil, caError(err)
+	}
+	return &caFacts{ca.Root(), ca.Intermediate(), ca.Zones(), ca.RenewBy(), ca.Permits}, nil
+}
+
+func initCA(dir, offline string, zones []host.Name) (*caFacts, error) {
+	return factsOf(certs.Init(dir, offline, zones, time.Now()))
+}
+
+func renewCA(dir, offline string, zones []host.Name) (*caFacts, error) {
+	return factsOf(certs.Renew(dir, offline, zones, time.Now()))
+}
+
+func readCA(dir string) (*caFacts, error) { return factsOf(certs.Load(dir, time.Now())) }
+
+func exportRoot(root *x509.Certificate, format string) ([]byte, error) {
+	return certs.Export(root, format)
+}
+
+// caError puts what a CA's file is wrong with, and what to do, as commands tell it.
+func caError(err error) error {
+	if file, ok := errors.AsType[*certs.FileError](err); ok {
+		return invalid(fmt.Errorf("%s: %w", file.Name, file.Err), file.Hint)
+	}
+	return invalid(err, "")
+}
+
+// upstreamRoots are the authorities that origins' certificates must chain to: the system's, and those of upstream.ca-file.
+func upstreamRoots(cfg *config.Config) (*x509.CertPool, error) {
+	if cfg.Upstream.CAFile == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(cfg.Upstream.CAFile)
+	if err != nil {
+		return nil, invalid(fmt.Errorf("upstream.ca-file: %w", err), "it names a PEM file of certificates")
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM(data) {
+		return nil, invalid(fmt.Errorf("upstream.ca-file: %s holds no certificate in PEM", cfg.Upstream.CAFile), "it names a PEM file of certificates")
+	}
+	return roots, nil
+}
