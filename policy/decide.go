@@ -127,7 +127,10 @@ func (p *Policy) decide(at int64, f *Facts, l *looked) Decision {
 	now, by := p.combine(f, l, &idx, reach.spans[r].verdict)
 	d := Decision{
 		Verdict: now.verdict, State: now.state, Need: now.need, Would: now.would, Governed: l.governed,
-		by: now.by, nextChange: never, nextBlock: never, policy: p, scope: l.scope, class: l.names[by].class,
+		by: now.by, nextChange: never, nextBlock: never, since: always, policy: p, scope: l.scope, class: l.names[by].class,
+	}
+	if now.by.kind <= causeWaiver {
+		d.since = l.names[by].timeline.spans[idx[by]].since
 	}
 
 	// While nothing blocks but names, the next block is the first of theirs. It is known from the compilation.

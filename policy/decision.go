@@ -18,6 +18,7 @@ type Decision struct {
 
 	by                    cause
 	nextChange, nextBlock int64
+	since                 int64 // always, where there is nothing to tell
 	policy                *Policy
 	scope                 uint32
 	class                 match.ClassID // of the name that decided
@@ -28,6 +29,16 @@ func (d *Decision) NextChange() (time.Time, bool) { return instantOf(d.nextChang
 
 // NextBlock is the first instant at which the verdict becomes a block, having been none just before; false if it never will.
 func (d *Decision) NextBlock() (time.Time, bool) { return instantOf(d.nextBlock) }
+
+// Since is the instant since which what decides about the name that decided holds: its verdict, state, need and cause, as
+// they would be were it alone. It is false if that was always so, and where the decision rests on something else than the
+// dated law of a name: a setting (of unseen, or the default), the clock, or the record.
+func (d *Decision) Since() (time.Time, bool) {
+	if d.since == always {
+		return time.Time{}, false
+	}
+	return instantOf(d.since)
+}
 
 // Jurisdictions are those that bind the client.
 func (d *Decision) Jurisdictions() []string { return d.policy.scopes.list[d.scope].jurisdictions }

@@ -19,6 +19,7 @@ type timeline struct {
 type span struct {
 	from int64
 	cell
+	since     int64 // since when verdict, state, need and cause are these: earlier than from where only would changed there
 	nextBlock int64 // the first instant after this span at which a later span blocks, or never
 }
 
@@ -29,6 +30,11 @@ type cell struct {
 	need    Need
 	would   Verdict
 	by      cause
+}
+
+// alike tells whether two cells say the same, whatever would be said were more enforced.
+func (x *cell) alike(y *cell) bool {
+	return x.verdict == y.verdict && x.state == y.state && x.need == y.need && x.by == y.by
 }
 
 // at returns the index of the span that holds at an instant.
@@ -133,7 +139,11 @@ func (p *Policy) newTimeline(q question, c *class) timeline {
 		x := p.cellAt(q, c)
 		t.governed = t.governed || x.state > OutOfScope
 		if n := len(t.spans); n == 0 || t.spans[n-1].cell != x {
-			t.spans = append(t.spans, span{from: q.at, cell: x})
+			since := q.at
+			if n > 0 && t.spans[n-1].alike(&x) {
+				since = t.spans[n-1].since
+			}
+			t.spans = append(t.spans, span{from: q.at, since: since, cell: x})
 		}
 	}
 	next := int64(never)
