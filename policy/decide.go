@@ -11,13 +11,18 @@ import (
 // the years 1678 to 2262 count as those years' ends. It does not allocate.
 func (p *Policy) Decide(at time.Time, f *Facts) Decision {
 	var l looked
-	p.look(f, &l)
+	p.look(f, f.Path, &l)
+	if f.PathAgain != "" {
+		d, _ := p.decideAgain(nanos(at), f, &l)
+		return d
+	}
 	return p.decide(nanos(at), f, &l)
 }
 
 // looked is what the facts mean, whatever the instant.
 type looked struct {
 	scope     uint32
+	path      string // empty: not seen
 	names     [3]name
 	n         int
 	unseen    cause // the setting that blocks for something that stayed unseen, if any
@@ -35,9 +40,12 @@ type name struct {
 	print    bool // matched by a fingerprint
 }
 
-// look finds the scope, and the timeline of each name that was observed.
-func (p *Policy) look(f *Facts, l *looked) {
+// look finds the scope, and the timeline of each name that was observed, with the path read in one of its ways.
+func (p *Policy) look(f *Facts, path string, l *looked) {
 	l.scope = p.scopes.index(f)
+	if f.Stage == StageRequest {
+		l.path = path
+	}
 	p.lookUp(f, l, f.Authority)
 	if f.Stage >= StageHello && f.Hello == HelloWithName && f.SNI != f.Authority {
 		p.lookUp(f, l, f.SNI)
@@ -49,8 +57,8 @@ func (p *Policy) look(f *Facts, l *looked) {
 	for i := range l.n {
 		l.unmatched = l.unmatched && l.names[i].class == match.Unmatched
 	}
-	if l.unmatched && f.Stage == StageRequest && f.Path != "" {
-		if c := p.index.Fingerprint(f.Path); c != match.Unmatched {
+	if l.unmatched && l.path != "" {
+		if c := p.index.Fingerprint(l.path); c != match.Unmatched {
 			l.names[0].class, l.names[0].print = c, true
 			l.names[0].timeline = p.timeline(l.scope, l.names[0].set, c)
 		}
@@ -65,8 +73,8 @@ func (p *Policy) look(f *Facts, l *looked) {
 
 func (p *Policy) lookUp(f *Facts, l *looked, n host.Name) {
 	class := p.index.Lookup(n, f.Port)
-	if f.Stage == StageRequest && f.Path != "" {
-		class = p.index.Path(class, f.Path)
+	if l.path != "" {
+		class = p.index.Path(class, l.path)
 	}
 	var set match.SetID
 	if len(p.selected) > 1 {

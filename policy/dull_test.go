@@ -62,8 +62,19 @@ func strictest(list []dullResult) dullResult {
 	})
 }
 
-// decide is steps six and seven, and the default.
+// decide is the stricter of what the readings of the path lead to.
 func (w *dull) decide(at time.Time, f *Facts) dullResult {
+	list := []dullResult{w.decideOne(at, f)}
+	if f.Path != "" && f.PathAgain != "" {
+		again := *f
+		again.Path = f.PathAgain
+		list = append(list, w.decideOne(at, &again))
+	}
+	return strictest(list)
+}
+
+// decideOne is steps six and seven, and the default.
+func (w *dull) decideOne(at time.Time, f *Facts) dullResult {
 	list, matched, never := w.names(at, f)
 	if !matched && w.op.Settings.Default == Block {
 		for i := range list {

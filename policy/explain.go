@@ -13,6 +13,7 @@ type Explanation struct {
 	At       time.Time
 	Site     string // empty: the default site
 	Persons  []string
+	Again    bool   // the path decided as PathAgain reads it
 	Vendor   string // of the name that decided
 	Channels []Channel
 	Reasons  []Reason // in the order in which the law takes them; the decisive ones are marked
@@ -40,15 +41,19 @@ type Reason struct {
 // Explain gives the same decision as Decide, with its reasons. Unlike Decide it allocates.
 func (p *Policy) Explain(at time.Time, f *Facts) Explanation {
 	var l looked
-	p.look(f, &l)
-	e := Explanation{Decision: p.decide(nanos(at), f, &l), At: at.UTC()}
+	p.look(f, f.Path, &l)
+	e := Explanation{At: at.UTC()}
+	if e.Decision, e.Again = p.decideAgain(nanos(at), f, &l); e.Again {
+		l = looked{}
+		p.look(f, f.PathAgain, &l)
+	}
 	e.Site, e.Persons = p.Who(f)
 
 	sc := &p.scopes.list[l.scope]
 	tr := &trace{p: p, at: nanos(at)}
 	for i := range l.n {
 		n := &l.names[i]
-		tr.endpoints(f, n)
+		tr.endpoints(f, n, l.path)
 		p.judge(&question{sc: sc, sel: &p.selected[n.set], at: tr.at, trace: tr}, &p.classes[n.class])
 	}
 	tr.rest(f, &l, &e.Decision)
@@ -96,11 +101,7 @@ func (tr *trace) add(r Reason) {
 }
 
 // endpoints notes the endpoints that a name matched, by which host or zone.
-func (tr *trace) endpoints(f *Facts, n *name) {
-	path := ""
-	if f.Stage == StageRequest {
-		path = f.Path
-	}
+func (tr *trace) endpoints(f *Facts, n *name, path string) {
 	for _, hit := range tr.p.index.Explain(n.host, f.Port, path) {
 		kind := "host"
 		if hit.Zone {

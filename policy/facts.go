@@ -25,7 +25,8 @@ type Facts struct {
 	ECH       bool   // the hello carries an encrypted inner hello, or GREASE that looks like one
 	ALPN      string // what the client offers, comma-separated; recorded, not judged
 	Inner     host.Name
-	Path      string // cleaned by match.CleanPath; empty: not seen
+	Path      string // as ReadPath reads it; empty: not seen
+	PathAgain string // as a more lenient server could read it: the stricter of both counts; empty: likewise
 
 	Clock  ClockState
 	Record RecordState
@@ -62,6 +63,20 @@ const (
 	RecordFails
 )
 
+// ReadPath reads the path of a request, raw as it came, as a server would that keeps to the rules: that is its one canonical
+// form, see CleanPath. again is how a more lenient server could read it, see match.ReadAgain: decoded once more, with backslashes
+// as slashes and without path parameters. It is empty where that makes no difference, as for nearly all. ok is false for a path
+// that cannot be read, or in more ways than these two.
+func ReadPath(raw string) (path, again string, ok bool) {
+	if path, ok = CleanPath(raw); !ok {
+		return "", "", false
+	}
+	if again, ok = match.ReadAgain(path); !ok {
+		return "", "", false
+	}
+	return path, again, true
+}
+
 // CleanPath is the one canonical form of a request path, as match.CleanPath makes it: decoded once, dot segments and double
 // slashes resolved, without query. It is false for a path that cannot be decoded, and for one that two readers could take for
 // different ones: with "..", it matters whether an encoded slash is one, and whether an empty segment is one (RFC 3986, section
@@ -69,7 +84,7 @@ const (
 func CleanPath(raw string) (string, bool) {
 	path, _, _ := strings.Cut(raw, "?")
 	if path, _, _ = strings.Cut(path, "#"); strings.Contains(path, "..") || strings.Contains(path, "%2") {
-		path = strings.NewReplacer("%2e", ".", "%2E", ".", "%2f", "/\x00", "%2F", "/\x00").Replace(path)
+		path = plainDots.Replace(path)
 		climbs := slices.ContainsFunc(strings.Split(path, "/"), func(s string) bool { return strings.TrimPrefix(s, "\x00") == ".." })
 		if climbs && (strings.Contains(path, "/\x00") || strings.Contains(path, "//")) {
 			return "", false
@@ -77,3 +92,6 @@ func CleanPath(raw string) (string, bool) {
 	}
 	return match.CleanPath(raw)
 }
+
+// plainDots decodes what matters for dot segments, and marks each slash that was encoded.
+var plainDots = strings.NewReplacer("%2e", ".", "%2E", ".", "%2f", "/\x00", "%2F", "/\x00")

@@ -95,3 +95,18 @@ func TestSinceOnRandomLaw(t *testing.T) {
 		t.Errorf("only %d decisions had a beginning", told)
 	}
 }
+
+// TestSinceLooksPastWould: what would be said were more enforced is not what a decision is.
+func TestSinceLooksPastWould(t *testing.T) {
+	const first, second, third = "2024-01-01T00:00:00Z", "2024-06-01T00:00:00Z", "2025-01-01T00:00:00Z"
+	vendors := []Vendor{{ID: "acme", Endpoints: []Endpoint{hostsOf(Channels(Signatures, Codebase), "u.example")}}}
+	op := enforced()
+	op.Settings.Mode, op.Settings.AllOf = Monitor, true
+	p := mustCompile(t, vendors, []Restriction{restriction("r", "acme", blockPhase(first, Signatures), blockPhase(second, Codebase))}, op)
+	for at, would := range map[string]Verdict{first: Allow, third: Block} {
+		d := p.Decide(mustTime(at), tlsFacts("u.example"))
+		if since, ok := d.Since(); d.State != Monitored || d.Would != would || !ok || !since.Equal(mustTime(first)) {
+			t.Errorf("at %s: %s, would %s, since %s, %t; want monitored, would %s, since %s", at, d.State, d.Would, since, ok, would, first)
+		}
+	}
+}
