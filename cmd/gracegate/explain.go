@@ -218,8 +218,9 @@ func (q *question) facts() (policy.Facts, error) {
 		}
 		target = rest
 		var clean bool
-		if f.Path, clean = policy.CleanPath(path); !clean {
-			return f, invalid(fmt.Errorf("url %q has a path that cannot be read", q.URL), "percent-encode with two hex digits, and no control characters")
+		if f.Path, f.PathAgain, clean = policy.ReadPath(path); !clean {
+			return f, invalid(fmt.Errorf("url %q has a path that cannot be read, or not in one way", q.URL),
+				`percent-encode with two hex digits, no control characters, and no ".." beside empty, encoded or parameterised segments`)
 		}
 	}
 	var err error

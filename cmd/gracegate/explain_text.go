@@ -16,6 +16,9 @@ func (a *answer) writeText(w io.Writer) error {
 	var b strings.Builder
 	f := &a.facts
 	fmt.Fprintf(&b, "%s %s://%s%s\n", f.Method, f.Scheme, host.Join(f.Authority, f.Port), f.Path)
+	if a.Again {
+		fmt.Fprintf(&b, "path      judged as %s, as a lenient server could read it\n", f.PathAgain)
+	}
 	if f.Hello == policy.HelloNoName {
 		b.WriteString("sni       none\n")
 	} else if !f.SNI.IsZero() && f.SNI != f.Authority {
