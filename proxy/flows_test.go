@@ -16,7 +16,7 @@ import (
 
 // flowFor is a flow of the law of the tests, judged as of the rig's clock, without a connection.
 func (r *rig) flowFor(name string, cut func()) *flow {
-	f := newPlainFlow(netip.MustParseAddrPort("127.0.0.1:1000"), "GET", host.MustParse(name), 80, "/", "http://"+name+"/")
+	f := newPlainFlow(netip.MustParseAddrPort("127.0.0.1:1000"), "GET", host.MustParse(name), 80, "/", "", "http://"+name+"/")
 	r.judge(f)
 	f.cut = cut
 	return f

@@ -148,11 +148,10 @@ func (i *interception) innerFlow(r *http.Request) (*flow, *Fault) {
 		facts.Port = port
 	}
 	facts.Stage, facts.Inner, facts.Method, facts.Scheme = policy.StageRequest, name, r.Method, "https"
-	path, ok := policy.CleanPath(r.URL.EscapedPath())
-	if !ok {
+	var ok bool
+	if facts.Path, facts.PathAgain, ok = policy.ReadPath(r.URL.EscapedPath()); !ok {
 		return nil, errPath
 	}
-	facts.Path = path
 	u := *r.URL
 	u.Scheme, u.Host, u.User = "https", secureAuthority(name, facts.Port), nil
 	return &flow{kind: "intercepted", started: time.Now(), client: outer.client, url: u.String(), facts: facts, seat: outer.seat}, nil

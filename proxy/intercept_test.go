@@ -223,6 +223,7 @@ func TestInterceptPaths(t *testing.T) {
 	l := newLooker(t, rigSetup{hosts: map[string]string{mixed: o.addr}}, roots)
 	for path, status := range map[string]int{
 		"/v6/a": 451, "/%76%36/a": 451, "/v6%2fa": 451, "//v6//a": 451, "/./v6/a": 451, "/x/../v6/a": 451, "/v6/./a": 451,
+		"/%2576%2536/a": 451, "/v6;p=1/a": 451, "/v6%5Ca": 451, `/v6\a`: 451, "/x%5C..%5Cv6%5Ca": 451, "/x/%252e%252e/v6/a": 451,
 		"/a": 200, "/v6": 200, "/a%20b": 200, "/x//../v6/a": 400, "/x/..%2fv6/a": 400, "/%00": 400,
 	} {
 		w := l.secureWire(mixed)

@@ -27,7 +27,7 @@ func (l *lane) exchange(q *laneRequest) (goesOn bool) {
 		l.limited(w, q.asker())
 		return w.goesOn()
 	}
-	f := newPlainFlow(l.client, q.method, q.name, q.port, q.path, "http://"+l.last.text+q.target)
+	f := newPlainFlow(l.client, q.method, q.name, q.port, q.path, q.again, "http://"+l.last.text+q.target)
 	s.judge(f)
 	switch {
 	case !s.portAllowed(f):

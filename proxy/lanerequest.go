@@ -17,6 +17,7 @@ type laneRequest struct {
 	port   uint16
 	target string // path and query, as they came and as they go on
 	path   string // as the policy takes it
+	again  string // in its second reading; see policy.ReadPath
 	html   bool   // it accepts HTML
 	close  bool   // the client wants the connection to end behind the answer
 }
@@ -94,8 +95,8 @@ func (q *laneRequest) readLine(l *lane, line []byte) bool {
 	q.name, q.port = l.last.name, l.last.port
 	q.target = string(rest[slash:])
 	raw, _, _ := strings.Cut(q.target, "?")
-	path, ok := policy.CleanPath(raw)
-	q.path = path
+	var ok bool
+	q.path, q.again, ok = policy.ReadPath(raw)
 	return ok
 }
 

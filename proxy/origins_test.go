@@ -41,6 +41,6 @@ func TestWantOfDescriptorsIsALimit(t *testing.T) {
 	if p := r.answers(why).render(asker{}, why.refusal()); p.header.Get("Retry-After") != "5" {
 		t.Errorf("%v", p.header)
 	}
-	r.noteFailure(newPlainFlow(netip.MustParseAddrPort("127.0.0.1:1000"), "GET", host.MustParse("free.example"), 80, "/", "http://free.example/"), err)
+	r.noteFailure(newPlainFlow(netip.MustParseAddrPort("127.0.0.1:1000"), "GET", host.MustParse("free.example"), 80, "/", "", "http://free.example/"), err)
 	r.observed("limited descriptors")
 }

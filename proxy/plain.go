@@ -21,12 +21,12 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, client netip.Ad
 		s.fault(w, r, badRequest("bad-target", err.Error()))
 		return
 	}
-	path, ok := policy.CleanPath(r.URL.EscapedPath())
+	path, again, ok := policy.ReadPath(r.URL.EscapedPath())
 	if !ok {
 		s.fault(w, r, errPath)
 		return
 	}
-	f := newPlainFlow(client, r.Method, name, port, path, r.URL.String())
+	f := newPlainFlow(client, r.Method, name, port, path, again, r.URL.String())
 	s.judge(f)
 	if !s.portAllowed(f) {
 		s.wrongPort(w, askerOf(r), f)
@@ -50,9 +50,9 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, client netip.Ad
 var errPath = badRequest("bad-path", "the path cannot be read in one way only: it holds an encoded control character, or .. beside an empty segment or an encoded slash")
 
 // newPlainFlow is the flow of a plain request, of which everything is seen.
-func newPlainFlow(client netip.AddrPort, method string, name host.Name, port uint16, path, url string) *flow {
+func newPlainFlow(client netip.AddrPort, method string, name host.Name, port uint16, path, again, url string) *flow {
 	return &flow{kind: "plain", started: time.Now(), client: client, url: url, facts: policy.Facts{
-		Client: client.Addr(), Stage: policy.StageRequest, Method: method, Scheme: "http", Authority: name, Port: port, Inner: name, Path: path,
+		Client: client.Addr(), Stage: policy.StageRequest, Method: method, Scheme: "http", Authority: name, Port: port, Inner: name, Path: path, PathAgain: again,
 	}}
 }
 
