@@ -21,6 +21,7 @@ type driver struct {
 	out     io.Writer
 	long    *server // with very many names, once a row needs it
 	short   *server
+	inside  []*peer // those that take TLS apart, once a row needs them
 }
 
 func drive(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
@@ -28,7 +29,7 @@ func drive(ctx context.Context, args []string, stdout, stderr io.Writer) (err er
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	rowList := flags.String("rows", "", "the `NAMES` of rows to measure, by comma; all if empty: "+strings.Join(rowNames(), ","))
-	peerList := flags.String("peers", "", "the `NAMES` of peers, by comma; all if empty: squid,haproxy,tinyproxy,raw,goproxy; none for gracegate alone")
+	peerList := flags.String("peers", "", "the `NAMES` of peers, by comma; all if empty: squid,haproxy,tinyproxy,raw,goproxy,mitmproxy,direct; none for gracegate alone")
 	flags.IntVar(&d.rounds, "rounds", 9, "the number of rounds")
 	flags.DurationVar(&d.slice, "slice", 2*time.Second, "how long a peer is measured in a round")
 	flags.IntVar(&d.tunnels, "tunnels", 9000, "the number of idle tunnels")
@@ -44,7 +45,7 @@ func drive(ctx context.Context, args []string, stdout, stderr io.Writer) (err er
 	if d.chosen, err = chosen(*rowList, rowNames()); err != nil {
 		return fmt.Errorf("-rows: %w", err)
 	}
-	wanted, err := chosen(*peerList, []string{"squid", "haproxy", "tinyproxy", "raw", "goproxy", "none"})
+	wanted, err := chosen(*peerList, []string{"squid", "haproxy", "tinyproxy", "raw", "goproxy", "mitmproxy", "direct", "none"})
 	if err != nil {
 		return fmt.Errorf("-peers: %w", err)
 	}
@@ -121,6 +122,9 @@ func (d *driver) measureAll(ctx context.Context, wanted []string) (results []res
 
 // entrants are those whom a row measures.
 func (d *driver) entrants(ctx context.Context, r row, wanted []string) ([]entrant, error) {
+	if r.inside {
+		return r.entrants(d.insiders(ctx, wanted), wanted), nil
+	}
 	if r.listed == nil {
 		return r.entrants(d.peers, wanted), nil
 	}
@@ -135,7 +139,7 @@ func (d *driver) startListed(ctx context.Context) (err error) {
 	if d.long != nil {
 		return nil
 	}
-	binary := d.peers[0].pass.cmd.Path
+	binary := d.peers[0].binary
 	if d.short, err = d.stage.startListed(ctx, binary, 1); err != nil {
 		return err
 	}

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -76,7 +78,7 @@ func (st *stage) startGracegate(ctx context.Context, name, binary string) (*peer
 		return nil, err
 	}
 	p := &peer{
-		name: name, plain: plainHost, free: freeHost, tls: tlsHost + ":443", blob: blobHost + ":443", refused: 451,
+		name: name, binary: binary, plain: plainHost, free: freeHost, tls: tlsHost + ":443", blob: blobHost + ":443", refused: 451,
 		start: gateway{name: name, binary: binary, at: inGrace}.start, version: firstLine(binary, "version"),
 	}
 	if p.pass, err = st.launch(ctx, p); err != nil {
@@ -119,4 +121,63 @@ settings: {mode: "off"}
 	}
 	g := gateway{name: name, binary: binary, at: after, policy: filepath.Join(st.dir, name+".yaml"), catalog: filepath.Join(st.dir, name)}
 	return st.launch(ctx, &peer{start: g.start})
+}
+
+// insidePolicy blocks by the path, so that whoever is to enforce it must see requests.
+const insidePolicy = `version: 1
+default-site: {jurisdictions: []}
+vendors:
+  - vendor: bench
+    sources: {ours: {title: a bench, checked: 2026-11-23, grade: operator}}
+    endpoints:
+      - {zone: ` + benchZone + `, paths: ["/blocked/**"], channels: [codebase], sources: [ours]}
+      - {zone: ` + benchZone + `, channels: [signatures], sources: [ours]}
+rules:
+  - {id: no-codebase, vendor: bench, channels: [codebase], reason: a bench, phases: [{from: 2020-01-01T00:00:00Z, effect: block}]}
+settings: {mode: "off"}
+`
+
+// insideGracegate is a gracegate with an authority of its own and a policy that has it take TLS apart.
+func (st *stage) insideGracegate(name, binary string) *peer {
+	p := &peer{name: name, binary: binary, leaves: true, roots: x509.NewCertPool()}
+	p.start = func(ctx context.Context, st *stage, address string) (*server, error) {
+		name := fmt.Sprintf("%s-inside-%s", name, port(address))
+		config := name + "/gracegate.yaml"
+		err := errors.Join(st.write(name+"/policy.yaml", insidePolicy), st.write(config, st.insideConfig(name, address)))
+		if err != nil {
+			return nil, err
+		}
+		maker := exec.CommandContext(ctx, binary, "ca", "init", "--config", config)
+		maker.Dir, maker.Env = st.dir, outerEnv()
+		if out, err := maker.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("ca init: %w: %s", err, out)
+		}
+		root, err := os.ReadFile(filepath.Join(st.dir, name, "data/ca/root.pem"))
+		if err != nil {
+			return nil, err
+		}
+		p.roots.AppendCertsFromPEM(root) // a gateway that is started for a row of its own has a root of its own
+		env, err := wideLimits(ctx, binary)
+		if err != nil {
+			return nil, err
+		}
+		return st.start(ctx, name, address, env, binary, "serve", "--config", config)
+	}
+	return p
+}
+
+// insideConfig is the configuration of a gracegate that takes TLS apart.
+func (st *stage) insideConfig(name, address string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `listen: {proxy: [%[1]q], admin: ""}
+data: {dir: %[2]q}
+policy: {file: %[3]q}
+upstream:
+  ca-file: %[4]q
+  hosts:
+`, address, filepath.Join(st.dir, name, "data"), filepath.Join(st.dir, name, "policy.yaml"), filepath.Join(st.dir, rootsFile))
+	for i := -1; i < leafNames; i++ {
+		fmt.Fprintf(&b, "    - {name: %s, address: %q}\n", leafName(i), st.tls)
+	}
+	return b.String()
 }

@@ -19,11 +19,12 @@ const patience = 10 * time.Second
 
 // client is one of the clients of a load: its source address, and the connection that it keeps.
 type client struct {
-	dialer net.Dialer
-	conn   net.Conn
-	reader *headReader
-	dials  int
-	until  time.Time // by when everything must have been answered
+	dialer  net.Dialer
+	conn    net.Conn
+	reader  *headReader
+	dials   int
+	resumed int       // handshakes
+	until   time.Time // by when everything must have been answered
 }
 
 // sources are the addresses of clients: several, so that ports do not get short.
@@ -140,16 +141,18 @@ type step func(c *client) (done int64, err error)
 
 // load runs steps on a number of clients at once, each beginning the next when the last is done.
 type load struct {
-	done  atomic.Int64
-	dials atomic.Int64
-	over  atomic.Bool
-	group sync.WaitGroup
-	once  sync.Once
-	err   error
-	fail  context.CancelFunc
+	done    atomic.Int64
+	dials   atomic.Int64
+	resumed atomic.Int64
+	over    atomic.Bool
+	group   sync.WaitGroup
+	once    sync.Once
+	err     error
+	fail    context.CancelFunc
 }
 
-// startLoad begins. The context that it returns ends when a step fails, or is not done by the given time.
+// startLoad begins. The context that it returns ends when a step fails, or is not done by the given time. A client whose step
+// returns errDone ends.
 func startLoad(ctx context.Context, clients int, until time.Time, newStep func() step) (*load, context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &load{fail: cancel}
@@ -158,8 +161,11 @@ func startLoad(ctx context.Context, clients int, until time.Time, newStep func()
 			c := newClient(i, until)
 			defer c.hangUp()
 			for do := newStep(); !l.over.Load(); {
-				dials := c.dials
+				dials, resumed := c.dials, c.resumed
 				n, err := do(c)
+				if errors.Is(err, errDone) {
+					return
+				}
 				if err != nil {
 					l.once.Do(func() { l.err = err })
 					l.over.Store(true)
@@ -168,6 +174,7 @@ func startLoad(ctx context.Context, clients int, until time.Time, newStep func()
 				}
 				l.done.Add(n)
 				l.dials.Add(int64(c.dials - dials))
+				l.resumed.Add(int64(c.resumed - resumed))
 			}
 		})
 	}

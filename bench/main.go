@@ -1,4 +1,5 @@
-// Command bench measures gracegate beside what is run today: squid, haproxy, tinyproxy, a raw relay, a bare goproxy.
+// Command bench measures gracegate beside what is run today: squid, haproxy, tinyproxy, mitmproxy,
+// a raw relay, a bare goproxy.
 //
 // It is one program in several processes: the driver, which is also the load, starts each peer and the origin in a process
 // of its own, so that the CPU time of a peer is that of the peer alone. It talks to nothing but loopback addresses. It runs
@@ -25,7 +26,7 @@ func main() {
 
 // roles are what this program is started as by the driver.
 var roles = map[string]func(args []string) error{
-	"origin": runOrigin, "raw": runRelay, "goproxy": runGoproxy,
+	"origin": runOrigin, "raw": runRelay, "goproxy": runGoproxy, "bump": runBump,
 }
 
 func run(args []string, stdout, stderr io.Writer) int {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -14,14 +15,18 @@ type plan struct {
 	slice  time.Duration
 }
 
+// patienceWithNames is how long a share of names may take the slowest.
+const patienceWithNames = 5 * time.Minute
+
 // warming is how long a load runs before it is measured.
 const warming = 100 * time.Millisecond
 
 // sample is what one slice shows.
 type sample struct {
-	cpu   float64 // seconds per unit
-	rate  float64 // units per second
-	dials float64 // connections per unit
+	cpu     float64 // seconds per unit
+	rate    float64 // units per second
+	dials   float64 // connections per unit
+	resumed float64 // handshakes per unit
 }
 
 // result is what was measured in a row.
@@ -44,11 +49,18 @@ func (r row) measure(ctx context.Context, st *stage, p plan, entrants []entrant)
 		for i := range entrants {
 			i = (i + round) % len(entrants)
 			e, l := entrants[i], &res.lines[i]
-			l.label = e.label
+			if l.label = e.label; round == 0 {
+				l.failure = e.failure
+			}
 			if l.failure != nil {
 				continue
 			}
-			s, err := r.slice(ctx, p.slice, e)
+			measure := r.slice
+			if r.work.names > 0 {
+				e.target.from, e.target.till = r.work.names*round/p.rounds, r.work.names*(round+1)/p.rounds
+				measure = r.share
+			}
+			s, err := measure(ctx, p.slice, e)
 			if ctx.Err() != nil {
 				return res, ctx.Err()
 			}
@@ -74,26 +86,59 @@ func (r row) slice(ctx context.Context, length time.Duration, e entrant) (s samp
 	if err := sleep(ctx, warming); err != nil {
 		return s, err
 	}
-	cpu, err := e.server.cpu()
+	before, err := read(l, e.server)
 	if err != nil {
 		return s, err
 	}
-	began, done, dials := time.Now(), l.done.Load(), l.dials.Load()
 	if err := sleep(ctx, length); err != nil {
 		return s, err
 	}
-	spent, err := e.server.cpu()
+	behind, err := read(l, e.server)
 	if err != nil {
 		return s, err
 	}
-	units := float64(l.done.Load()-done) / r.work.per
+	return r.sample(before, behind)
+}
+
+// share measures one entrant with its share of the names, however long that takes.
+func (r row) share(ctx context.Context, _ time.Duration, e entrant) (s sample, err error) {
+	before, err := read(new(load), e.server)
+	if err != nil {
+		return s, err
+	}
+	l, ctx := startLoad(ctx, r.work.clients, time.Now().Add(patienceWithNames), r.work.step(e.target))
+	unwatch := context.AfterFunc(ctx, func() { l.over.Store(true) })
+	l.group.Wait()
+	unwatch()
+	behind, err := read(l, e.server)
+	if err := errors.Join(l.stop(), err); err != nil {
+		return s, err
+	}
+	return r.sample(before, behind)
+}
+
+// reading is what a load has done, and what its server has taken, at a time.
+type reading struct {
+	at                        time.Time
+	cpu, done, dials, resumed int64
+}
+
+func read(l *load, s *server) (reading, error) {
+	cpu, err := s.cpu()
+	return reading{time.Now(), cpu, l.done.Load(), l.dials.Load(), l.resumed.Load()}, err
+}
+
+// sample is what lies between two readings.
+func (r row) sample(before, behind reading) (sample, error) {
+	units := float64(behind.done-before.done) / r.work.per
 	if units == 0 {
-		return s, fmt.Errorf("nothing was done in %v", length)
+		return sample{}, fmt.Errorf("nothing was done in %v", behind.at.Sub(before.at))
 	}
 	return sample{
-		cpu:   float64(spent-cpu) / 1e9 / units,
-		rate:  units / time.Since(began).Seconds(),
-		dials: float64(l.dials.Load()-dials) / units,
+		cpu:     float64(behind.cpu-before.cpu) / 1e9 / units,
+		rate:    units / behind.at.Sub(before.at).Seconds(),
+		dials:   float64(behind.dials-before.dials) / units,
+		resumed: float64(behind.resumed-before.resumed) / units,
 	}, nil
 }
 
@@ -141,6 +186,7 @@ func (l line) ratio(other line, what func(sample) float64) spread {
 	return spreadOf(values)
 }
 
-func cpuOf(s sample) float64   { return s.cpu }
-func rateOf(s sample) float64  { return s.rate }
-func dialsOf(s sample) float64 { return s.dials }
+func cpuOf(s sample) float64     { return s.cpu }
+func rateOf(s sample) float64    { return s.rate }
+func dialsOf(s sample) float64   { return s.dials }
+func resumedOf(s sample) float64 { return s.resumed }

@@ -47,7 +47,10 @@ func runOrigin(args []string) error {
 		return err
 	}
 	o := &origin{
-		tls:  &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, SessionTicketsDisabled: true},
+		tls: &tls.Config{
+			Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, SessionTicketsDisabled: true,
+			CurvePreferences: []tls.CurveID{tls.X25519}, // the same for each proxy
+		},
 		date: time.Now().UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT"),
 	}
 	ended := make(chan error)
@@ -114,7 +117,7 @@ func (o *origin) serveHTTP(c net.Conn) error {
 		if err != nil {
 			return err
 		}
-		closes := bytes.Contains(head, []byte("\r\nConnection: close\r\n")) || bytes.Contains(head, []byte("\r\nconnection: close\r\n"))
+		closes := bytes.HasPrefix(target, []byte("/last/")) || bytes.Contains(head, []byte("\r\nConnection: close\r\n")) || bytes.Contains(head, []byte("\r\nconnection: close\r\n"))
 		if _, err := c.Write(o.whole(length, closes)); err != nil || closes {
 			return errors.Join(err, c.Close())
 		}

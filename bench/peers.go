@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -17,6 +19,8 @@ const refusedHost = "dnl-01.geo.kaspersky.com"
 type peer struct {
 	name    string
 	debian  string // the package that has it, if one does
+	program string // what that is called, if not as the peer
+	binary  string // which gracegate it is
 	start   func(ctx context.Context, st *stage, address string) (*server, error)
 	version func() string
 
@@ -29,6 +33,11 @@ type peer struct {
 	refused int     // the status of its refusals; 0 if it makes none
 	once    bool    // it closes a connection after an answer, without saying so
 	pipes   bool    // a tunnel of it takes six descriptors, not two
+
+	roots   *x509.CertPool // of its certificates, if it takes TLS apart
+	direct  bool           // it is the origin, over TLS
+	leaves  bool           // it keeps as many leaves as it is asked for
+	failure error          // why it takes no part in what it was to
 }
 
 // others are the peers besides gracegate.
@@ -68,11 +77,8 @@ func (st *stage) startPeers(ctx context.Context, wanted []string, say func(strin
 		if len(wanted) > 0 && !slices.Contains(wanted, p.name) {
 			continue
 		}
-		if p.debian != "" {
-			if _, err := exec.LookPath(p.name); err != nil {
-				say("%s takes no part, it is missing: apt-get install %s\n", p.name, p.debian)
-				continue
-			}
+		if p.missing(say) {
+			continue
 		}
 		s, err := st.launch(ctx, p)
 		if err != nil {
@@ -82,6 +88,18 @@ func (st *stage) startPeers(ctx context.Context, wanted []string, say func(strin
 		peers = append(peers, p)
 	}
 	return peers, nil
+}
+
+// missing tells whether a peer's program is not there, and says so.
+func (p *peer) missing(say func(string, ...any)) bool {
+	if p.debian == "" {
+		return false
+	}
+	_, err := exec.LookPath(cmp.Or(p.program, p.name))
+	if err != nil {
+		say("%s takes no part, it is missing: apt-get install %s\n", p.name, p.debian)
+	}
+	return err != nil
 }
 
 // launch starts a peer on a free port.
@@ -101,13 +119,20 @@ func startRole(role string) func(context.Context, *stage, string) (*server, erro
 }
 
 func startSquid(ctx context.Context, st *stage, address string) (*server, error) {
-	name := "squid-" + port(address)
+	return st.startSquid(ctx, "squid-"+port(address), address, "")
+}
+
+// startSquid starts a squid with more to its configuration. The first line of that goes on with the one of http_port.
+func (st *stage) startSquid(ctx context.Context, name, address, more string) (*server, error) {
 	var hosts strings.Builder // it looks up the names of clients, and of destinations that are addresses
-	hosts.WriteString("127.0.0.1 origin.bench\n")
+	hosts.WriteString("127.0.0.1 origin.bench " + warmName + "\n")
+	for i := range leafNames {
+		hosts.WriteString("127.0.0.1 " + leafName(i) + "\n")
+	}
 	for i, ip := range sources {
 		fmt.Fprintf(&hosts, "%s client-%d.bench\n", ip, i)
 	}
-	err := errors.Join(st.write(name+".hosts", hosts.String()), st.write(name+".conf", fmt.Sprintf(`http_port %[1]s
+	err := errors.Join(st.write(name+".hosts", hosts.String()), st.write(name+".conf", fmt.Sprintf(`http_port %[1]s%[7]s
 workers 1
 cache deny all
 cache_mem 0
@@ -130,7 +155,7 @@ pinger_enable off
 hosts_file %[4]s/%[5]s.hosts
 max_filedescriptors %[6]d
 shutdown_lifetime 0 seconds
-`, address, port(st.tls), port(st.blob), st.dir, name, st.files)))
+`, address, port(st.tls), port(st.blob), st.dir, name, st.files, more)))
 	if err != nil {
 		return nil, err
 	}

@@ -2,12 +2,17 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"flag"
 	"io"
 	"log"
 	"net"
 	"net/http"
+	"os"
+	"sync"
 	"time"
 
 	"github.com/elazarl/goproxy"
@@ -71,6 +76,57 @@ func runGoproxy(args []string) error {
 	p.Logger = log.New(io.Discard, "", 0)
 	server := &http.Server{Addr: address, Handler: p, ReadHeaderTimeout: 10 * time.Second}
 	return server.ListenAndServe()
+}
+
+// runBump is goproxy as it comes, except that it takes all TLS apart: with an authority of ours, over a transport that takes
+// every name to one origin.
+func runBump(args []string) error {
+	flags := flag.NewFlagSet("bump", flag.ContinueOnError)
+	address := flags.String("listen", "", "HOST:PORT")
+	signer := flags.String("signer", "", "the file with certificate and key of the authority")
+	roots := flags.String("roots", "", "the file of what the origin's certificate is verified against")
+	origin := flags.String("origin", "", "HOST:PORT")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	ca, err := tls.LoadX509KeyPair(*signer, *signer)
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(*roots)
+	if err != nil {
+		return err
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(text)
+	p := goproxy.NewProxyHttpServer()
+	p.Tr = &http.Transport{
+		MaxIdleConnsPerHost: 128, DisableCompression: true, TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, *origin)
+		},
+	}
+	p.ConnectDial, p.ConnectDialWithReq = nil, nil
+	p.Logger = log.New(io.Discard, "", 0)
+	p.CertStore = new(leafStore)
+	bump := &goproxy.ConnectAction{Action: goproxy.ConnectMitm, TLSConfig: goproxy.TLSConfigFromCA(&ca)}
+	p.OnRequest().HandleConnectFunc(func(host string, _ *goproxy.ProxyCtx) (*goproxy.ConnectAction, string) { return bump, host })
+	server := &http.Server{Addr: *address, Handler: p, ReadHeaderTimeout: 10 * time.Second}
+	return server.ListenAndServe()
+}
+
+// leafStore keeps every leaf.
+type leafStore struct{ leaves sync.Map }
+
+func (s *leafStore) Fetch(host string, sign func() (*tls.Certificate, error)) (*tls.Certificate, error) {
+	if leaf, ok := s.leaves.Load(host); ok {
+		return leaf.(*tls.Certificate), nil
+	}
+	leaf, err := sign()
+	if err == nil {
+		s.leaves.Store(host, leaf)
+	}
+	return leaf, err
 }
 
 // listenFlag reads the one flag of a role.

@@ -56,11 +56,11 @@ func (r result) table() *table {
 	}
 	for i, l := range r.lines {
 		if len(l.samples) == 0 {
-			t.add(l.label, "failed: "+l.failure.Error())
+			t.add(l.label, failed(l.failure))
 			continue
 		}
 		cells := []string{l.label + r.note(l), amount(l.medianOf(cpuOf)), "", rate(l.medianOf(rateOf)), ""}
-		if i > 0 {
+		if i > 0 && len(r.lines[0].samples) > 0 {
 			cells[2], cells[4] = r.lines[0].ratio(l, cpuOf).String(), fmt.Sprintf("%.2f", r.lines[0].ratio(l, rateOf).median)
 		}
 		if free != nil && i > 0 && l.label != free.label {
@@ -70,6 +70,9 @@ func (r result) table() *table {
 	}
 	return t
 }
+
+// failed tells on one line what failed.
+func failed(err error) string { return "failed: " + strings.Join(strings.Fields(err.Error()), " ") }
 
 func (r result) line(label string) *line {
 	for i := range r.lines {
@@ -85,8 +88,11 @@ func (r result) note(l line) (note string) {
 	if r.work.keeps && l.medianOf(dialsOf) > 0.5 {
 		note = ", a connection each"
 	}
+	if r.work.resumes {
+		note += fmt.Sprintf(", %.0f %% resumed", 100*l.medianOf(resumedOf))
+	}
 	if l.failure != nil {
-		note += fmt.Sprintf(", failed after %d rounds: %v", len(l.samples), l.failure)
+		note += fmt.Sprintf(", after %d rounds %s", len(l.samples), failed(l.failure))
 	}
 	return note
 }
@@ -157,7 +163,7 @@ func idleTable(results []idleResult) *table {
 			}
 		}
 		if r.failure != nil {
-			cells = append(cells, "failed: "+r.failure.Error())
+			cells = append(cells, failed(r.failure))
 		}
 		t.add(cells...)
 	}

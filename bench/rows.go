@@ -13,6 +13,7 @@ type row struct {
 	skip        []string                        // peers that a whole run leaves out, to last no longer than it may
 	aims        []aim
 	listed      func(long, short *server) []entrant // instead of target: asks these two alone
+	inside      bool                                // asks those that take TLS apart
 }
 
 // aim is a ratio of CPU per operation that gracegate is to reach: its own over the peer's.
@@ -24,9 +25,10 @@ type aim struct {
 
 // entrant is what a row measures: a peer, or a second way of asking it.
 type entrant struct {
-	label  string
-	server *server
-	target target
+	label   string
+	server  *server
+	target  target
+	failure error // why it cannot be measured
 }
 
 func rows(roots *x509.CertPool, hello []byte) []row {
@@ -59,7 +61,7 @@ func rows(roots *x509.CertPool, hello []byte) []row {
 			name: "refuse-connect", title: "refusal of CONNECT, a new connection each, 16 clients", work: refused(16, true), target: refusedTarget,
 			aims: []aim{{"squid", 1, true}, {"haproxy", 1, false}},
 		},
-	}, listedRows()...)
+	}, append(listedRows(), insideRows()...)...)
 }
 
 func plainTarget(p *peer) (*server, target) {
@@ -87,18 +89,29 @@ func refusedTarget(p *peer) (*server, target) {
 // ungoverned is what is added to the label of a peer that is asked for a name that no policy governs.
 const ungoverned = ", ungoverned"
 
+// handshaken is what is added to the label of a gracegate that is asked without a session to resume.
+const handshaken = ", full handshake"
+
 // entrants are those of the peers that take part in a row. The first is gracegate.
 func (r row) entrants(peers []*peer, chosen []string) []entrant {
 	var all []entrant
 	for _, p := range peers {
+		if p.failure != nil {
+			all = append(all, entrant{label: p.name, failure: p.failure})
+			continue
+		}
 		s, t := r.target(p)
 		if s == nil || slices.Contains(r.skip, p.name) && !slices.Contains(chosen, p.name) {
 			continue
 		}
-		all = append(all, entrant{p.name, s, t})
+		all = append(all, entrant{label: p.name, server: s, target: t})
 		if p.free != "" && t.host == p.plain && t.status == 0 {
 			t.host = p.free
-			all = append(all, entrant{p.name + ungoverned, s, t})
+			all = append(all, entrant{label: p.name + ungoverned, server: s, target: t})
+		}
+		if p.binary != "" && r.work.resumes {
+			t.fresh = true
+			all = append(all, entrant{label: p.name + handshaken, server: s, target: t})
 		}
 	}
 	return all
@@ -119,9 +132,9 @@ func listedRows() []row {
 			name: "names-refuse", title: "refusal with 1,000,000 names loaded, kept alive, 32 clients", work: refused(32, false), aims: aims,
 			listed: func(long, short *server) []entrant {
 				return []entrant{
-					{manyLabel, long, target{proxy: long.address, host: refusedHost, status: 451}},
-					{fewLabel, short, target{proxy: short.address, host: refusedHost, status: 451}},
-					{manyLabel + ", any of them", long, target{proxy: long.address, listed: manyNames, status: 403}},
+					{label: manyLabel, server: long, target: target{proxy: long.address, host: refusedHost, status: 451}},
+					{label: fewLabel, server: short, target: target{proxy: short.address, host: refusedHost, status: 451}},
+					{label: manyLabel + ", any of them", server: long, target: target{proxy: long.address, listed: manyNames, status: 403}},
 				}
 			},
 		},
@@ -129,8 +142,8 @@ func listedRows() []row {
 			name: "names-pass", title: "plain GET 1 KiB with 1,000,000 names loaded, kept alive, 32 clients", work: getting(32, 1<<10), aims: aims,
 			listed: func(long, short *server) []entrant {
 				return []entrant{
-					{manyLabel, long, target{proxy: long.address, host: exemptHost}},
-					{fewLabel, short, target{proxy: short.address, host: exemptHost}},
+					{label: manyLabel, server: long, target: target{proxy: long.address, host: exemptHost}},
+					{label: fewLabel, server: short, target: target{proxy: short.address, host: exemptHost}},
 				}
 			},
 		},

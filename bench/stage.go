@@ -2,31 +2,33 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
 )
 
 // stage is where a run takes place: its directory, the origin, and every server that was started.
 type stage struct {
 	dir              string
-	files            int    // how many descriptors each process may have
-	bench            string // this program
-	plain, tls, blob string // where the origin listens
-	syslog           string // the socket for logs
-	roots            *x509.CertPool
+	files            int            // how many descriptors each process may have
+	bench            string         // this program
+	plain, tls, blob string         // where the origin listens
+	syslog           string         // the socket for logs
+	roots            *x509.CertPool // the origin's
+	signer           *authority     // what peers sign with that take TLS apart
 	hello            []byte
+	origin           *server
 	servers          []*server
 }
+
+// The certificates in the directory. Their keys are worth nothing to anybody, and end with the run.
+const (
+	originFile = "origin.pem" // with its key
+	rootsFile  = "roots.pem"  // what the origin's certificate is verified against
+	signerFile = "signer.pem" // with its key
+)
 
 // wantedFiles is how many descriptors a process may need: 9,000 tunnels of six each.
 const wantedFiles = 1 << 16
@@ -41,7 +43,7 @@ func newStage(ctx context.Context) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	st := &stage{dir: dir, files: files, roots: x509.NewCertPool(), syslog: filepath.Join(dir, "log.sock")}
+	st := &stage{dir: dir, files: files, syslog: filepath.Join(dir, "log.sock")}
 	if err := errors.Join(os.Chmod(dir, 0o777), st.startOrigin(ctx)); err != nil { //nolint:gosec // squid and tinyproxy write there as users of their own
 		st.close()
 		return nil, err
@@ -70,17 +72,17 @@ func (st *stage) startOrigin(ctx context.Context) (err error) {
 	if st.hello, err = makeHello(); err != nil {
 		return err
 	}
-	cert := filepath.Join(st.dir, "origin.pem")
-	if err := st.certificate(cert); err != nil {
+	if err := st.certificates(); err != nil {
 		return err
 	}
-	for _, address := range []*string{&st.plain, &st.tls, &st.blob} {
+	for _, address := range []*string{&st.plain, &st.blob} {
 		if *address, err = freeAddress(); err != nil {
 			return err
 		}
 	}
-	_, err = st.start(ctx, "origin", st.plain, nil, st.bench, "origin",
-		"-plain", st.plain, "-tls", st.tls, "-blob", st.blob, "-cert", cert, "-syslog", st.syslog)
+	st.tls = "127.0.0.1:443" // so that a name alone says where; the namespace has no other server
+	st.origin, err = st.start(ctx, "origin", st.plain, nil, st.bench, "origin",
+		"-plain", st.plain, "-tls", st.tls, "-blob", st.blob, "-cert", originFile, "-syslog", st.syslog)
 	return err
 }
 
@@ -116,26 +118,20 @@ func (st *stage) shortenLogs() error {
 	return err
 }
 
-// certificate writes the origin's key and certificate, and trusts it.
-func (st *stage) certificate(name string) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// certificates makes the origin's certificate and the authorities, and writes them.
+func (st *stage) certificates() error {
+	vendors, err := newAuthority("bench vendors")
 	if err != nil {
 		return err
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "bench"}, DNSNames: []string{serverName},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	st.roots = vendors.pool()
+	if st.signer, err = newAuthority("bench peers"); err != nil {
+		return err
 	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	origin, err := vendors.leaf(serverName, "*."+benchZone)
 	if err != nil {
 		return err
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
-	}
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
-	st.roots.AppendCertsFromPEM(text)
-	return os.WriteFile(name, append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})...), 0o600)
+	signer, err := st.signer.withKey()
+	return errors.Join(err, st.write(rootsFile, certPEM(vendors.cert.Raw)), st.write(originFile, origin), st.write(signerFile, signer))
 }

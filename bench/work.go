@@ -15,17 +15,24 @@ type work struct {
 	unit    string                     // of what is counted
 	per     float64                    // how many counted make one unit
 	keeps   bool                       // its clients keep their connections, if the peer does
+	resumes bool                       // its clients resume sessions, if the peer can
+	names   int                        // how many names are asked for once each, in all rounds together; 0 is work that goes on
 	step    func(t target) func() step // made anew for each client
 }
 
 // target is what a load asks of a peer.
 type target struct {
 	proxy   string // where it listens
+	direct  bool   // it is no proxy but the origin, over TLS
 	host    string // for plain requests, with a port if it is not 80
 	connect string // the authority of CONNECT
 	status  int    // of a refusal
 	listed  int    // instead of host: any of so many listed names
 	once    bool   // one request a connection
+
+	roots      *x509.CertPool // of the certificates within a tunnel
+	fresh      bool           // no session is resumed
+	from, till int            // the names to ask for once each
 }
 
 func (t target) get(length int) []byte {
