@@ -57,11 +57,11 @@ func drive(ctx context.Context, args []string, stdout, stderr io.Writer) (err er
 		return err
 	}
 	began, load := time.Now(), loadAverage()
-	results, tunnels, err := d.measureAll(ctx, wanted)
+	measured, err := d.measureAll(ctx, wanted)
 	if err != nil || *page == "" {
 		return err
 	}
-	return writePage(*page, d.page(began, load, results, tunnels))
+	return writePage(*page, d.page(began, load, measured))
 }
 
 // chosen reads a list of names.
@@ -97,27 +97,40 @@ func (d *driver) gather(ctx context.Context, binary, against string, wanted []st
 	return err
 }
 
+// measured is all that a run has measured.
+type measured struct {
+	results []result
+	tunnels []idleResult
+	leaves  []leavesResult
+}
+
 // measureAll measures the rows one after the other, and prints each.
-func (d *driver) measureAll(ctx context.Context, wanted []string) (results []result, tunnels []idleResult, err error) {
+func (d *driver) measureAll(ctx context.Context, wanted []string) (m measured, err error) {
+	asked := func(row string) bool { return len(d.chosen) == 0 || slices.Contains(d.chosen, row) }
 	for _, r := range rows(d.stage.roots, d.stage.hello) {
-		if len(d.chosen) > 0 && !slices.Contains(d.chosen, r.name) {
+		if !asked(r.name) {
 			continue
 		}
 		entrants, err := d.entrants(ctx, r, wanted)
 		if err != nil {
-			return nil, nil, err
+			return m, err
 		}
 		res, err := r.measure(ctx, d.stage, d.plan, entrants)
 		if err != nil {
-			return nil, nil, err
+			return m, err
 		}
 		d.say("%s", res.text())
-		results = append(results, res)
+		m.results = append(m.results, res)
 	}
-	if len(d.chosen) == 0 || slices.Contains(d.chosen, idleRow) {
-		tunnels, err = d.idle(ctx, wanted)
+	if asked(leavesRow) {
+		if m.leaves, err = d.leaves(ctx, wanted); err != nil {
+			return m, err
+		}
 	}
-	return results, tunnels, err
+	if asked(idleRow) {
+		m.tunnels, err = d.idle(ctx, wanted)
+	}
+	return m, err
 }
 
 // entrants are those whom a row measures.
@@ -155,5 +168,5 @@ func rowNames() []string {
 	for _, r := range rows(nil, nil) {
 		names = append(names, r.name)
 	}
-	return append(names, idleRow)
+	return append(names, leavesRow, idleRow)
 }

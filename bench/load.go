@@ -188,3 +188,15 @@ func (l *load) stop() error {
 	l.fail()
 	return l.err
 }
+
+// finish waits until every client has nothing left to do, or the load's context ends, and tells what failed.
+func (l *load) finish(ctx context.Context) error {
+	unwatch := context.AfterFunc(ctx, func() { l.over.Store(true) })
+	defer unwatch()
+	l.group.Wait()
+	interrupted := ctx.Err()
+	if err := l.stop(); err != nil {
+		return err
+	}
+	return interrupted
+}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -107,11 +106,11 @@ func (r row) share(ctx context.Context, _ time.Duration, e entrant) (s sample, e
 		return s, err
 	}
 	l, ctx := startLoad(ctx, r.work.clients, time.Now().Add(patienceWithNames), r.work.step(e.target))
-	unwatch := context.AfterFunc(ctx, func() { l.over.Store(true) })
-	l.group.Wait()
-	unwatch()
+	if err := l.finish(ctx); err != nil {
+		return s, err
+	}
 	behind, err := read(l, e.server)
-	if err := errors.Join(l.stop(), err); err != nil {
+	if err != nil {
 		return s, err
 	}
 	return r.sample(before, behind)

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,7 @@ const (
 	notesEnd   = "<!-- end of notes -->\n"
 )
 
-// method says how it is measured. The two figures are the rounds and the length of a slice.
+// method says how it is measured, with the rounds, the length of a slice, and what it takes before and after.
 const method = `## How it is measured
 
 Everything runs on one machine in one run, on loopback addresses of a network namespace of its own: each proxy, the origin, and the
@@ -45,38 +46,57 @@ dials, and copies with io.Copy, which splices; goproxy is bare, with a transport
 What is not quite alike: haproxy is no forward proxy. Its plain requests go to a fixed server, and it hands CONNECT on to an origin
 that answers it. tinyproxy keeps no connections. Names reach gracegate's origin by ` + "`upstream.hosts`" + `, the others are asked for an address, and
 squid, which looks up addresses, finds them in its hosts file, so that nobody asks a DNS server. Bulk is plain bytes behind a TLS hello, since TLS is the business of both ends. TLS is 1.3 with X25519 and
-ECDSA P-256, no session is resumed. A row of idle tunnels is measured in a process that has done nothing else, after %v of rest; a peer
+ECDSA P-256, no session is resumed but where a row says so. A row of idle tunnels is measured in a process that has done nothing else, after %v of rest; a peer
 that takes more descriptors a tunnel than there are has fewer tunnels.
+
+**Intercepted:** each proxy signs with an ECDSA P-256 authority, verifies the origin's certificate against the run's own, and speaks HTTP/1.1 on both
+sides; the load refuses a certificate that is not the proxy's or whose key is of another type. gracegate's policy blocks a path of the zone, so that
+it must see every request. It and squid (` + "`ssl_bump bump all`" + `, which signs before it asks the origin) and goproxy keep connections to the origin for
+all clients; mitmproxy has one for each client. Nobody asks a DNS server for the names: gracegate and squid have them in a list, goproxy's dialer and a line of Python in
+mitmproxy take all to the origin. mitmproxy keeps no log. goproxy is bare but for a map of all leaves that it has signed. squid's helper signs without its
+store on disk, which takes longer than to sign. "direct" is the load at the origin itself: its figures are the origin's, of one handshake
+or one answer. 10,000 names are asked for in shares, one a round, each name once in the run; the origin closes after the answer, so that each also takes a handshake
+with the origin. They are not asked of mitmproxy unless it is chosen, which would take minutes, and their memory only of those that keep all
+of their leaves: mitmproxy keeps 100, squid as many as fit in a number of bytes. Memory is that of a process that has had %d connections to one name, and
+how much more it is after 10,000 to a name each.
 
 `
 
 // page writes what was measured.
-func (d *driver) page(began time.Time, load string, results []result, tunnels []idleResult) []byte {
+func (d *driver) page(began time.Time, load string, m measured) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Performance\n\n`bench/run.sh` measures this and writes this page; only the notes are written by hand.\n\n"+
 		"Measured on %s, in %.0f minutes. %s. Load of the machine before: %s.\n\n",
 		began.UTC().Format("2006-01-02"), time.Since(began).Minutes(), machine(), load)
 	summary := table{head: []string{"work", "reach, of its CPU", "then go for"}}
-	for _, r := range results {
+	for _, r := range m.results {
 		summary.add(r.title, r.judge(true), r.judge(false))
 	}
-	if len(tunnels) > 0 {
-		summary.add(idleTitle(d.tunnels), judgeIdle(tunnels, 16), judgeIdle(tunnels, 12))
+	if len(m.leaves) > 0 {
+		summary.add(leavesTitle, judgeLeaves(m.leaves), "")
+	}
+	if len(m.tunnels) > 0 {
+		summary.add(idleTitle(d.tunnels), judgeIdle(m.tunnels, 16), judgeIdle(m.tunnels, 12))
 	}
 	b.WriteString(summary.markdown())
-	fmt.Fprintf(&b, method, d.rounds, d.slice, warming, settling)
+	fmt.Fprintf(&b, method, d.rounds, d.slice, warming, settling, leafWarmth)
 	b.WriteString("## Figures\n\n")
-	for _, r := range results {
+	for _, r := range m.results {
 		fmt.Fprintf(&b, "### %s\n\n%s", capital(r.title), r.table().markdown())
 	}
-	if len(tunnels) > 0 {
-		fmt.Fprintf(&b, "### %s\n\n%s", capital(idleTitle(d.tunnels)), idleTable(tunnels).markdown())
+	if len(m.leaves) > 0 {
+		fmt.Fprintf(&b, "### %s\n\n%s", capital(leavesTitle), leavesTable(m.leaves).markdown())
+	}
+	if len(m.tunnels) > 0 {
+		fmt.Fprintf(&b, "### %s\n\n%s", capital(idleTitle(d.tunnels)), idleTable(m.tunnels).markdown())
 	}
 	b.WriteString("## Versions\n\n")
 	versions := table{head: []string{"what", "version"}}
 	versions.add("Go", runtime.Version())
-	for _, p := range d.peers {
-		versions.add(p.name, p.version())
+	for _, p := range slices.Concat(d.peers, d.inside) {
+		if told := p.version != nil; told && !slices.ContainsFunc(versions.rows, func(cells []string) bool { return cells[0] == p.name }) {
+			versions.add(p.name, p.version())
+		}
 	}
 	b.WriteString(versions.markdown())
 	b.WriteString("## Notes\n\n")

@@ -78,8 +78,7 @@ func runGoproxy(args []string) error {
 	return server.ListenAndServe()
 }
 
-// runBump is goproxy as it comes, except that it takes all TLS apart: with an authority of ours, over a transport that takes
-// every name to one origin.
+// runBump is goproxy as it comes, except that it takes all TLS apart.
 func runBump(args []string) error {
 	flags := flag.NewFlagSet("bump", flag.ContinueOnError)
 	address := flags.String("listen", "", "HOST:PORT")
@@ -99,11 +98,17 @@ func runBump(args []string) error {
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(text)
+	server := &http.Server{Addr: *address, Handler: bumping(ca, pool, *origin), ReadHeaderTimeout: 10 * time.Second}
+	return server.ListenAndServe()
+}
+
+// bumping is a goproxy with an authority of ours, over a transport that keeps connections and takes every name to one origin.
+func bumping(ca tls.Certificate, roots *x509.CertPool, origin string) http.Handler {
 	p := goproxy.NewProxyHttpServer()
 	p.Tr = &http.Transport{
-		MaxIdleConnsPerHost: 128, DisableCompression: true, TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
+		MaxIdleConnsPerHost: 128, DisableCompression: true, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, *origin)
+			return new(net.Dialer).DialContext(ctx, network, origin)
 		},
 	}
 	p.ConnectDial, p.ConnectDialWithReq = nil, nil
@@ -111,8 +116,7 @@ func runBump(args []string) error {
 	p.CertStore = new(leafStore)
 	bump := &goproxy.ConnectAction{Action: goproxy.ConnectMitm, TLSConfig: goproxy.TLSConfigFromCA(&ca)}
 	p.OnRequest().HandleConnectFunc(func(host string, _ *goproxy.ProxyCtx) (*goproxy.ConnectAction, string) { return bump, host })
-	server := &http.Server{Addr: *address, Handler: p, ReadHeaderTimeout: 10 * time.Second}
-	return server.ListenAndServe()
+	return p
 }
 
 // leafStore keeps every leaf.
