@@ -36,6 +36,7 @@ func (s *Server) newInner() *http.Server {
 		IdleTimeout:                  s.cfg.Idle,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxInnerStreams,
+			MaxReadFrameSize:     16 << 10, // the least that the protocol allows
 			WriteByteTimeout:     s.cfg.Idle,
 		},
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
