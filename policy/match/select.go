@@ -77,6 +77,12 @@ func (s *Selections) Lookup(n host.Name) SetID {
 	return SetID(set)
 }
 
+// Below returns the selectors that pick every name below a zone: those of the zone and of the zones around it.
+func (s *Selections) Below(zone host.Name) SetID {
+	set, _ := longest(zone.String(), &s.zones, &none.zones)
+	return SetID(set)
+}
+
 // NumSets returns the number of sets, the empty one included. Their ids are 0 up to it.
 func (s *Selections) NumSets() int { return len(s.sets) }
 

@@ -65,6 +65,13 @@ func TestSelectionsTwin(t *testing.T) {
 			if got := s.Set(id); !slices.Equal(got, want) || int(id) >= s.NumSets() {
 				t.Fatalf("%s: got set %d %v, want %v of %v", n, id, got, want, selectors)
 			}
+			if n.IsAddr() {
+				continue
+			}
+			// No selector of this world names anything below "zz".
+			if got, want := s.Below(n), s.Lookup(host.MustParse("zz."+n.String())); got != want {
+				t.Fatalf("below %s: got set %d, want %d of %v", n, got, want, selectors)
+			}
 		}
 	}
 }

@@ -211,6 +211,7 @@ func (w world) run(t *testing.T) {
 		for range 40 {
 			all.compare(t, x, w.name(), w.port(), w.path())
 		}
+		all.compareListed(t, x, w)
 		if t.Failed() {
 			t.Fatalf("base %+v\nextra %+v", base, extra)
 		}
