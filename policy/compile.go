@@ -48,6 +48,7 @@ type class struct {
 	units      []unit
 	outcomes   []match.ClassID // what the path can make of it; nil: nothing else
 	pinned     bool
+	pinnedBy   []uint32 // the meanings of the endpoints that pin it, in order
 	corporate  bool
 	neverBlock bool
 	vendor     string    // of what it or its outcomes are, as Endpoint tells
@@ -209,9 +210,14 @@ func (p *Policy) addNames() error {
 
 func (p *Policy) newClass(m match.Class) class {
 	c := class{outcomes: m.Outcomes}
+	pin := func(e endpointRef) {
+		if e.Pinned {
+			c.pinned, c.pinnedBy = true, merge(c.pinnedBy, []uint32{e.meaning})
+		}
+	}
 	for _, id := range m.Entries {
 		e := p.endpoints.list[id]
-		c.pinned = c.pinned || e.Pinned
+		pin(e)
 		c.corporate = c.corporate || e.Channels.Has(Corporate)
 		c.neverBlock = c.neverBlock || e.Channels&neverBlock != 0
 		for _, ch := range e.Channels.List() {
@@ -223,7 +229,7 @@ func (p *Policy) newClass(m match.Class) class {
 	}
 	for _, id := range m.Outcomes {
 		for _, e := range p.index.Class(id).Entries {
-			c.pinned = c.pinned || p.endpoints.list[e].Pinned
+			pin(p.endpoints.list[e])
 		}
 	}
 	return c

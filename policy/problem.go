@@ -63,6 +63,11 @@ func (ps Problems) Err() error {
 	if len(ps) == 0 {
 		return nil
 	}
+	return ps.sorted()
+}
+
+// sorted returns the problems by place, those of one place as they were added, without repeats that follow each other.
+func (ps Problems) sorted() Problems {
 	sorted := slices.Clone(ps)
 	slices.SortStableFunc(sorted, func(a, b Problem) int {
 		return cmp.Or(
