@@ -11,7 +11,8 @@ import (
 
 // Interceptable lists the names for which the policy may come to need the request: what a restriction or rule could block, at
 // whatever instant, in whatever mode, as known at whatever horizon. They are for the name constraints of a CA, so that another
-// date, mode, restriction's revision or block-page takes no new CA; another rule, vendor or default may.
+// date, mode or block-page takes no new CA; another rule, vendor, default or revision of a restriction may. What every text
+// exempts is not in the list.
 //
 // Each stands for itself and every name below it, whether a host or a zone lists it, as a DNS constraint does (RFC 5280,
 // section 4.2.1.10). None lies below another. They are sorted; addresses are not among them.
@@ -80,12 +81,12 @@ func outermost(names map[host.Name]struct{}) []host.Name {
 
 // reachableClasses tells, by class, whether the request could be needed for it without a rule that names the name itself.
 func (p *Policy) reachableClasses() []bool {
-	restricted := make([]bool, len(p.vendors))
+	restricted := make([]ChannelSet, len(p.vendors))
 	for v := range p.vendors {
-		restricted[v] = p.catalog.restricts(p.vendors[v].id)
+		restricted[v] = p.catalog.blocks(p.vendors[v].id)
 	}
 	blockable := func(c *class, u *unit) bool {
-		if restricted[u.vendor] && !c.neverBlock {
+		if restricted[u.vendor].Has(u.channel) && !c.neverBlock {
 			return true
 		}
 		return slices.ContainsFunc(p.op.Rules, func(r Rule) bool {
@@ -132,9 +133,26 @@ func (r *Rule) couldBlock() bool {
 	return slices.ContainsFunc(r.Phases, func(ph Phase) bool { return ph.Effect == EffectBlock })
 }
 
-// restricts tells whether any revision of any restriction names the vendor, whether or not the policy looks at it.
-func (c *Catalog) restricts(vendor string) bool {
-	return slices.ContainsFunc(c.Restrictions, func(r Restriction) bool {
-		return slices.ContainsFunc(r.Revisions, func(rev Revision) bool { return slices.Contains(rev.Vendors, vendor) })
-	})
+// blocks returns the channels of a vendor that any revision of any restriction blocks at some time, or leaves to the operator
+// after a floor, whether or not the policy looks at it.
+func (c *Catalog) blocks(vendor string) (all ChannelSet) {
+	for i := range c.Restrictions {
+		for j := range c.Restrictions[i].Revisions {
+			r := &c.Restrictions[i].Revisions[j]
+			if !slices.Contains(r.Vendors, vendor) {
+				continue
+			}
+			var blocked ChannelSet
+			for k := range r.Phases {
+				if r.Phases[k].Effect == EffectBlock {
+					blocked |= r.Phases[k].Channels
+				}
+			}
+			for k := range r.Floors {
+				blocked |= r.Floors[k].Channels
+			}
+			all |= blocked &^ r.Exempt
+		}
+	}
+	return all
 }

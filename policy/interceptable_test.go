@@ -27,7 +27,7 @@ func TestInterceptable(t *testing.T) {
 			{Hosts: names("path.free.example"), Paths: patterns("/x/**"), Channels: Channels(Telemetry), Sources: someSource},
 		}},
 	}
-	law := []Restriction{restriction("r", "acme", gracePhase(long, Signatures))} // of no block yet
+	law := []Restriction{restriction("r", "acme", gracePhase(long, Signatures), blockPhase(soon, Signatures, Codebase))}
 	restricted := []string{"host.example", "l1.example", "l2.example", "notupd.example", "upd.example"}
 	blocking := []Phase{{From: on(soon), Effect: EffectBlock}}
 	with := func(more ...string) []string {
@@ -202,12 +202,18 @@ func (w *dull) couldNeed(n host.Name, port uint16) bool {
 			}
 			for _, r := range w.restrictions {
 				for _, rev := range r.Revisions {
-					could = could || !protected && slices.Contains(rev.Vendors, e.vendor)
+					could = could || !protected && slices.Contains(rev.Vendors, e.vendor) && slices.ContainsFunc(e.Channels.List(), rev.everBlocks)
 				}
 			}
 		}
 	}
 	return could
+}
+
+// everBlocks tells whether a text blocks a channel at any time, or lets a floor end.
+func (r *Revision) everBlocks(c Channel) bool {
+	return !r.Exempt.Has(c) && (slices.ContainsFunc(r.Phases, func(ph Phase) bool { return ph.Effect == EffectBlock && ph.Channels.Has(c) }) ||
+		slices.ContainsFunc(r.Floors, func(f Floor) bool { return f.Channels.Has(c) }))
 }
 
 // TestInterceptableMany keeps the time for many names near to linear. The bound is generous: it is there for what is quadratic.

@@ -257,9 +257,14 @@ func cacertHandler(a *authority) http.Handler {
 	})
 }
 
-// announceCA says what can be intercepted, and what the policy would have to see and cannot.
+// announceCA says what can be intercepted, and what the policy would have to see and cannot, whenever either has changed.
 func (g *gateway) announceCA() {
 	root := g.authority.root()
+	now := g.policy().Revision() + " " + g.authority.serial()
+	if now == g.announced {
+		return
+	}
+	g.announced = now
 	if root == nil {
 		g.log.Info("nothing is intercepted: there is no CA", zap.String("ca_dir", g.authority.dir), zap.String("hint", "gracegate ca init makes one"))
 		return

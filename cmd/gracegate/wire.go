@@ -40,6 +40,7 @@ type gateway struct {
 	clients  *proxy.Clients
 
 	authority authority
+	announced string         // the policy and the CA of which announceCA has told
 	roots     *x509.CertPool // of origins; nil: the system's
 
 	connections int    // that fit the process, at most limits.connections; 0: nobody counts them

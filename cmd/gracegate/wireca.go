@@ -93,6 +93,14 @@ func (a *authority) root() *x509.Certificate {
 	return nil
 }
 
+// serial tells one CA from the next; empty if there is none.
+func (a *authority) serial() string {
+	if now := a.now.Load(); now != nil {
+		return now.ca.Intermediate().SerialNumber.String()
+	}
+	return ""
+}
+
 // uncovered returns the zones that the CA may not sign for.
 func (a *authority) uncovered(zones []host.Name) []host.Name {
 	var list []host.Name
