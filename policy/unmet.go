@@ -76,7 +76,7 @@ func (u *unmet) by(key unmetKey) (by unmetBy) {
 	}
 	var last *timeline
 	for scope := range u.p.scopes.list {
-		t := u.p.timeline(uint32(scope), key.set, key.class) //nolint:gosec // G115: at most maxScopes
+		t := u.p.timeline(uint32(scope), key.set, key.class)
 		if t == last {
 			continue
 		}
