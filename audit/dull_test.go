@@ -57,6 +57,7 @@ func (f *fields) event(r *Record) {
 	}
 	f.add(zap.String("event.dataset", "gracegate.flow"))
 	f.add(zap.String("event.kind", "event"))
+	f.text("event.id", r.Reference)
 	f.add(zap.Strings("event.category", category))
 	f.add(zap.Strings("event.type", kinds))
 	f.add(zap.String("event.action", r.Event.String()))
@@ -249,7 +250,7 @@ func randomRecord(rnd *rand.Rand, more ...string) *Record {
 		channels[i] = policy.Channel(rnd.IntN(20))
 	}
 	r := &Record{
-		Time: instant(), PolicyTime: instant(), Event: Event(rnd.IntN(4)), Kind: text(), Client: addr(), User: text(), MAC: text(),
+		Time: instant(), PolicyTime: instant(), Event: Event(rnd.IntN(4)), Reference: text(), Kind: text(), Client: addr(), User: text(), MAC: text(),
 		Site: text(), Persons: list(), Method: text(), Scheme: text(), Host: name(), Port: uint16(number()), URL: text(), Path: text(),
 		SNI: name(), Hello: policy.Hello(rnd.IntN(6)), ECH: rnd.IntN(2) == 0, ALPN: text(), Vendor: text(), Channels: channels,
 		Verdict: policy.Verdict(rnd.IntN(3)), State: policy.State(rnd.IntN(23)), Need: policy.Need(rnd.IntN(4)), Would: policy.Verdict(rnd.IntN(3)),

@@ -75,6 +75,7 @@ func (l *line) event(r *Record) {
 	if denied(r) {
 		allowed, outcome = `"denied"]`, "failure"
 	}
+	l.text("event.id", r.Reference)
 	*l = append(*l, category...)
 	*l = append(*l, `,"event.type":["connection",`...)
 	*l = append(*l, kind...)

@@ -35,6 +35,7 @@ type Record struct {
 	Time       time.Time // when it was decided
 	PolicyTime time.Time // the instant that the policy was asked about; differs from Time on a simulated clock
 	Event      Event
+	Reference  string // that the answer to a refused client tells; empty for all others
 	Kind       string // plain, tunnel or websocket
 
 	Client  netip.AddrPort // unmapped

@@ -134,6 +134,10 @@ type Deny struct {
 	// RetryAfter is the Retry-After of refusals, in whole seconds, so that updaters do not storm; 0 sends none. Default
 	// 1h; at least 1s, at most 30d.
 	RetryAfter time.Duration
+
+	// Page is the file of the html/template that makes the page of refusals for browsers; empty takes the built-in one.
+	// Empty by default.
+	Page string
 }
 
 // Operator is who answers for this gateway.

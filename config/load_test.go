@@ -67,6 +67,7 @@ func everySetting() []spelled {
 		},
 		{"clock.rate", "0.5", "60", "86400", 1, 0.5, 60, 86400},
 		{"deny.retry-after", "0", "90s", "1d", "1h", "0", "1m30s", "1d"},
+		{"deny.page", "/f", "/e", "/g", "", "/f", "/e", "/g"},
 		{"operator.name", "Nøtt & Sons", "e", "yes", "", "Nøtt & Sons", "e", "yes"},
 		{"operator.contact", `"1984"`, "e, f", "null", "", "1984", "e, f", "null"},
 		{

@@ -172,6 +172,11 @@ var settings = []*setting{
 		},
 	},
 	{
+		"deny.page", "",
+		"the file of the html/template that makes the page of refusals for browsers; empty takes the built-in one",
+		path{one[string]{fileName, func(c *Config) *string { return &c.Deny.Page }}},
+	},
+	{
 		"operator.name", "",
 		"the name of the operator as refusals show it; empty shows none",
 		one[string]{line, func(c *Config) *string { return &c.Operator.Name }},

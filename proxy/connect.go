@@ -100,8 +100,9 @@ func (s *Server) enter(w http.ResponseWriter, by asker, f *flow) bool {
 	f.guard = "limit"
 	f.status = limited[limitDestination].status
 	f.end("guarded")
+	a := s.about(f, limitDestination.refusal())
 	s.record(f, f.last())
-	s.refusals.limited(w, by, limitDestination)
+	s.refusals.until(limitDestination).write(w, by, a)
 	return false
 }
 
@@ -110,9 +111,10 @@ func (s *Server) refuse(w http.ResponseWriter, by asker, f *flow) {
 	f.status = s.refusals.status(&f.ruling)
 	f.end("refused")
 	s.count(f)
+	s.refer(f)
 	s.record(f, audit.Refused)
 	s.quiet.refused(f)
-	s.refusals.policy(w, by, &f.ruling)
+	s.refusals.policy(w, by, f)
 }
 
 // wrongPort records and answers a flow that the port guard refuses, before any dial.
@@ -121,8 +123,9 @@ func (s *Server) wrongPort(w http.ResponseWriter, by asker, f *flow) {
 	s.noteGuard(f, "port", fmt.Sprintf("%s; upstream.ports: [%d] would open it", detail, f.facts.Port))
 	f.status = http.StatusForbidden
 	f.end("guarded")
+	a := s.about(f, guardRefusal("port", detail))
 	s.record(f, f.last())
-	s.refusals.guard(w, by, "port", detail)
+	s.refusals.write(w, by, a)
 }
 
 // unreachable records and answers a CONNECT whose target could not be dialled.
@@ -132,8 +135,9 @@ func (s *Server) unreachable(w http.ResponseWriter, r *http.Request, f *flow, er
 	f.end(why.reason)
 	s.noteFailure(f, err)
 	s.count(f)
+	a := s.about(f, why.refusal())
 	s.record(f, f.last())
-	s.answers(why).write(w, askerOf(r), why.refusal())
+	s.answers(why).write(w, askerOf(r), a)
 }
 
 // answers is how a failure is answered: want of descriptors is a limit, which asks for a pause of its own.

@@ -2,43 +2,33 @@ package proxy
 
 import (
 	"bytes"
-	_ "embed"
 	"encoding/json"
 	"fmt"
-	"html/template"
 	"io"
 	"maps"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
-
-	lru "github.com/hashicorp/golang-lru/v2"
-
-	"github.com/gracegate/gracegate/policy"
 )
-
-//go:embed deny.html
-var denyHTML string
-
-var denyTemplate = template.Must(template.New("deny").Parse(denyHTML))
 
 // refusals writes answers that say no.
 type refusals struct {
 	retryAfter time.Duration
 	operator   Operator
-	pages      *lru.Cache[pageKey, *page] // those for what the policy refuses, which are the same over and over
+	pages      *pages // nil: by the built-in template, and none is kept
 }
 
-// maxPages bounds the pages that are kept: one a cause and form, so more than any policy has in use.
-const maxPages = 1024
+func newRefusals(retryAfter time.Duration, operator Operator, template *Page) *refusals {
+	return &refusals{retryAfter: retryAfter, operator: operator, pages: newPages(template)}
+}
 
-func newRefusals(retryAfter time.Duration, operator Operator) *refusals {
-	pages, err := lru.New[pageKey, *page](maxPages)
-	if err != nil {
-		panic(err) // only for a size below 1
+// template is what pages are made by.
+func (rf *refusals) template() *Page {
+	if rf.pages == nil {
+		return builtinPage
 	}
-	return &refusals{retryAfter: retryAfter, operator: operator, pages: pages}
+	return rf.pages.template.Load()
 }
 
 // asker is what an answer needs to know of the request.
@@ -52,31 +42,44 @@ func askerOf(r *http.Request) asker {
 	return asker{r.Method == http.MethodConnect, r.Method == http.MethodHead, strings.Contains(r.Header.Get("Accept"), "text/html")}
 }
 
-type pageKey struct {
-	cause policy.Cause
-	html  bool
-}
-
-// page is an answer but for what depends on the connection.
+// page is an answer but for what depends on the connection, and what its slots are filled with.
 type page struct {
-	status  int
-	closing bool // the connection ends behind it
-	header  http.Header
-	fields  []byte // the same as lines
-	body    []byte
+	status   int
+	closing  bool // the connection ends behind it
+	html     bool
+	header   http.Header // without Content-Length
+	fields   []byte      // the same as lines
+	segments []segment
+
+	// A template of the operator's may do anything with what differs between refusals: it is executed for each.
+	template *Page // nil: the segments are filled
+	refusal  *refusal
 }
 
 // refusal is one such answer. It is worded as this network's policy, never as a claim about the law's effect on the reader.
+// Its exported fields and their methods are what a template may show: docs/page.md is their manual. Any may be empty.
 type refusal struct {
-	Status  int
-	Title   string
-	Detail  string
-	Error   string // RFC 9209 proxy error type; empty: the client's own mistake
-	ID      string // the decisive restriction, rule or setting
-	Kind    string // restriction, rule, unseen, default, guard, clock, record, protocol, gateway
-	Source  string // address of the restriction's text
-	Contact Operator
+	Status int
+	Title  string
+	Detail string
+	Error  string // RFC 9209 proxy error type; empty: the client's own mistake
+	ID     string // the decisive restriction, rule or setting
+	Kind   string // restriction, rule, unseen, default, guard, clock, record, limit, protocol, gateway
+
+	Instrument string // what the policy is modelled on, by its title
+	Citation   string // of the instrument
+	Source     string // address of the instrument's text
+	Since      *Since // from when on it is refused; nil where that has no date
+
+	Host      string // that was asked for; empty where that is not known
+	Address   string // with scheme, port and path, as far as they are known: see flow.address
+	Reference string // of the record; empty where there is none
+
+	Operator Operator
 }
+
+// titlePolicy is how refusals of the policy are headed.
+const titlePolicy = "Refused by this network's policy"
 
 // status is the code of a refusal: 451 for a restriction, 503 where the gateway itself has trouble, 403 for everything else.
 func (rf *refusals) status(r *ruling) int {
@@ -90,25 +93,44 @@ func (rf *refusals) status(r *ruling) int {
 	}
 }
 
-// policy answers a request that the policy refuses.
-func (rf *refusals) policy(w http.ResponseWriter, by asker, ruled *ruling) {
-	key := pageKey{ruled.Cause(), by.html}
-	p, ok := rf.pages.Get(key)
+// policy answers a flow that the policy refuses.
+func (rf *refusals) policy(w http.ResponseWriter, by asker, f *flow) {
+	rf.kept(by, f).write(w, by, f.told(by.html))
+}
+
+// kept is the page for what the policy refuses, which is the same over and over but for its slots.
+func (rf *refusals) kept(by asker, f *flow) *page {
+	kept := rf.pages.of(f.ruling.policy)
+	key := pageKey{f.ruling.Decision, by.html}
+	p, ok := kept.list.Get(key)
 	if !ok {
-		p = rf.render(by, ruled.refusal(rf.status(ruled)))
-		rf.pages.Add(key, p)
+		p = rf.slotted(by, kept.template, f)
+		kept.list.Add(key, p)
 	}
-	p.write(w, by)
+	return p
+}
+
+// slotted makes the page of a decision, with slots for what its refusals differ in.
+func (rf *refusals) slotted(by asker, template *Page, f *flow) *page {
+	a := f.ruling.refusal(rf.status(&f.ruling))
+	a.Since = sinceOf(&f.ruling)
+	if by.html && template != builtinPage {
+		p := rf.head(by, a)
+		p.template, p.refusal = template, a
+		return p
+	}
+	a.Host, a.Address, a.Reference = slotMarks[slotHost], slotMarks[slotAddress], slotMarks[slotReference]
+	return rf.renderBy(template, by, a)
 }
 
 // refusal is what is said of a block.
 func (r *ruling) refusal(status int) *refusal {
 	c := r.Cause()
-	answer := refusal{Status: status, Title: "Refused by this network's policy", Error: "http_request_denied", ID: c.ID, Kind: c.Kind}
+	answer := refusal{Status: status, Title: titlePolicy, Error: "http_request_denied", ID: c.ID, Kind: c.Kind}
 	switch c.Kind {
 	case "restriction":
 		answer.Detail = fmt.Sprintf("Refused by this network's policy, modelled on %s (%s).", c.Title, c.ID)
-		answer.Source = c.URL
+		answer.Instrument, answer.Citation, answer.Source = c.Title, citation(restriction(r.policy, c.ID)), c.URL
 	case "rule":
 		answer.Detail = fmt.Sprintf("Refused by this network's policy: rule %s: %s.", c.ID, strings.TrimSuffix(c.Title, "."))
 	case "unseen":
@@ -125,10 +147,14 @@ func (r *ruling) refusal(status int) *refusal {
 
 // guard answers what the road itself refuses.
 func (rf *refusals) guard(w http.ResponseWriter, by asker, guard, detail string) {
-	rf.write(w, by, &refusal{
+	rf.write(w, by, guardRefusal(guard, detail))
+}
+
+func guardRefusal(guard, detail string) *refusal {
+	return &refusal{
 		Status: http.StatusForbidden, Title: "Refused by this gateway", Detail: sentence(detail), Error: "http_request_denied",
 		ID: guard, Kind: "guard",
-	})
+	}
 }
 
 // fault answers a request that cannot be understood in one way only, and closes the connection.
@@ -151,37 +177,72 @@ func NotAProxyRequest(w http.ResponseWriter, r *http.Request) {
 // response is an answer as the result of a round trip.
 func (rf *refusals) response(r *http.Request, a *refusal) *http.Response {
 	p := rf.render(askerOf(r), a)
+	body := p.body(told{})
+	p.header.Set("Content-Length", strconv.Itoa(len(body)))
 	if p.closing {
 		p.header.Set("Connection", "close")
 	}
 	return &http.Response{
 		StatusCode: a.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
-		Header: p.header, Body: io.NopCloser(bytes.NewReader(p.body)), ContentLength: int64(len(p.body)),
+		Header: p.header, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
 	}
 }
 
-func (rf *refusals) write(w http.ResponseWriter, by asker, a *refusal) { rf.render(by, a).write(w, by) }
+func (rf *refusals) write(w http.ResponseWriter, by asker, a *refusal) {
+	rf.render(by, a).write(w, by, told{})
+}
 
-func (p *page) write(w http.ResponseWriter, by asker) {
+func (p *page) write(w http.ResponseWriter, by asker, t told) {
 	if l, ok := w.(*laneWriter); ok {
-		l.page(p, by)
+		l.page(p, by, t)
 		return
 	}
+	body := p.body(t)
 	maps.Copy(w.Header(), p.header)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	if p.closing || by.connect {
 		w.Header().Set("Connection", "close")
 	}
 	w.WriteHeader(p.status)
 	if !by.head {
-		_, _ = w.Write(p.body) //nolint:gosec // html/template and encoding/json have escaped it
+		_, _ = w.Write(body) //nolint:gosec // html/template, encoding/json and escaped have escaped it
 	}
 }
 
+// body is the page as it is sent.
+func (p *page) body(t told) []byte {
+	if p.template != nil {
+		return p.executed(t)
+	}
+	with := t.escaped(p.html)
+	return fill(make([]byte, 0, filled(p.segments, with)), p.segments, with)
+}
+
+// executed is the page as the operator's template has it.
+func (p *page) executed(t told) []byte {
+	a := *p.refusal
+	a.Host, a.Address, a.Reference = t[slotHost], t[slotAddress], t[slotReference]
+	return p.template.html(&a)
+}
+
 // render makes the page of an answer.
-func (rf *refusals) render(by asker, a *refusal) *page {
-	p := &page{status: a.Status, closing: a.Kind == "protocol", header: make(http.Header)}
+func (rf *refusals) render(by asker, a *refusal) *page { return rf.renderBy(rf.template(), by, a) }
+
+func (rf *refusals) renderBy(template *Page, by asker, a *refusal) *page {
+	p := rf.head(by, a)
+	if by.html {
+		p.segments = split(template.html(a))
+	} else {
+		p.segments = split(a.problem())
+	}
+	return p
+}
+
+// head makes all of a page but its body.
+func (rf *refusals) head(by asker, a *refusal) *page {
+	p := &page{status: a.Status, closing: a.Kind == "protocol", html: by.html, header: make(http.Header)}
 	h := p.header
-	a.Contact = rf.operator
+	a.Operator = rf.operator
 	h.Set("Cache-Control", "no-store")
 	if a.Error != "" {
 		h.Set("Proxy-Status", proxyStatus(a.Error, a.ID+": "+a.Detail))
@@ -192,19 +253,12 @@ func (rf *refusals) render(by asker, a *refusal) *page {
 	if rf.operator.URL != "" && a.Status == http.StatusUnavailableForLegalReasons {
 		h.Set("Link", "<"+rf.operator.URL+`>; rel="blocked-by"`) // RFC 7725
 	}
-	var body bytes.Buffer
 	if by.html {
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-		if err := denyTemplate.Execute(&body, a); err != nil {
-			body.WriteString(template.HTMLEscapeString(a.Detail))
-		}
 	} else {
 		h.Set("Content-Type", "application/problem+json")
-		body.Write(a.problem())
 	}
-	h.Set("Content-Length", strconv.Itoa(body.Len()))
-	p.body = body.Bytes()
 	var fields bytes.Buffer
 	_ = h.Write(&fields) // to memory
 	p.fields = fields.Bytes()
@@ -221,13 +275,26 @@ func (a *refusal) problem() []byte {
 		Title       string `json:"title"`
 		Status      int    `json:"status"`
 		Detail      string `json:"detail"`
+		Instance    string `json:"instance,omitempty"`
+		Host        string `json:"host,omitempty"`
 		Restriction string `json:"restriction,omitempty"`
 		Rule        string `json:"rule,omitempty"`
 		Reason      string `json:"reason,omitempty"`
+		Since       string `json:"since,omitempty"`
+		Assumed     string `json:"since_assumed,omitempty"`
 		Source      string `json:"source,omitempty"`
 		Operator    string `json:"operator,omitempty"`
 		Contact     string `json:"contact,omitempty"`
-	}{Type: "about:blank", Title: a.Title, Status: a.Status, Detail: a.Detail, Source: a.Source, Operator: a.Contact.Name, Contact: a.Contact.Contact}
+	}{
+		Type: "about:blank", Title: a.Title, Status: a.Status, Detail: a.Detail, Host: a.Host, Source: a.Source,
+		Operator: a.Operator.Name, Contact: a.Operator.Contact,
+	}
+	if a.Reference != "" {
+		doc.Instance = "urn:gracegate:" + a.Reference
+	}
+	if a.Since != nil {
+		doc.Since, doc.Assumed = a.Since.RFC3339(), a.Since.Assumed
+	}
 	switch a.Kind {
 	case "restriction":
 		doc.Restriction = a.ID
@@ -241,6 +308,20 @@ func (a *refusal) problem() []byte {
 		return []byte("{}")
 	}
 	return append(body, '\n')
+}
+
+// jsonText is a text as it stands between the quotes of a JSON string.
+func jsonText(s string) string {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || strings.IndexByte(`"\<>&`, c) >= 0 {
+			quoted, err := json.Marshal(s)
+			if err != nil { // a string cannot fail
+				return ""
+			}
+			return string(quoted[1 : len(quoted)-1])
+		}
+	}
+	return s
 }
 
 // proxyStatus is an RFC 9209 field: the details are a structured-field string, so ASCII only, quotes and backslashes escaped.

@@ -21,6 +21,8 @@ type flow struct {
 	client  netip.AddrPort
 	url     string
 
+	reference string // of the record of a refusal, once its answer tells it
+
 	guard   string // which guard refused, if one did
 	origin  net.Conn
 	status  int
@@ -244,12 +246,12 @@ func (f *flow) asRecord(event audit.Event, ungoverned bool) *audit.Record {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	d := &f.ruling.Decision
-	if !d.Governed && d.Verdict == policy.Allow && f.guard == "" && !ungoverned {
+	if !f.recorded(ungoverned) {
 		return nil
 	}
 	now := time.Now()
 	r := &audit.Record{
-		Time: now, PolicyTime: f.ruling.at, Event: event, Kind: f.kind,
+		Reference: f.reference, Time: now, PolicyTime: f.ruling.at, Event: event, Kind: f.kind,
 		Client: f.client, User: f.facts.User, MAC: f.facts.MAC,
 		Method: f.facts.Method, Scheme: f.facts.Scheme, Host: f.facts.Authority, Port: f.facts.Port, URL: f.url, Path: f.facts.Path,
 		SNI: f.facts.SNI, Hello: f.facts.Hello, ECH: f.facts.ECH, ALPN: f.facts.ALPN,
@@ -262,6 +264,12 @@ func (f *flow) asRecord(event audit.Event, ungoverned bool) *audit.Record {
 	r.NextChange, _ = d.NextChange()
 	r.NextBlock, _ = d.NextBlock()
 	return r
+}
+
+// recorded tells whether a record is written of the flow; its lock is held.
+func (f *flow) recorded(ungoverned bool) bool {
+	d := &f.ruling.Decision
+	return d.Governed || d.Verdict == policy.Block || f.guard != "" || ungoverned || f.reference != ""
 }
 
 // clientOf is the client's address as the policy takes it, and as the connection has it: a link-local one with its zone.

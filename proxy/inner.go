@@ -174,10 +174,11 @@ func (s *Server) misdirected(w http.ResponseWriter, by asker, f *flow) {
 	s.noteGuard(f, "misdirected", detail)
 	f.status = http.StatusMisdirectedRequest
 	f.end("guarded")
-	s.record(f, f.last())
-	s.refusals.write(w, by, &refusal{
+	a := s.about(f, &refusal{
 		Status: f.status, Title: "Refused by this gateway", Detail: sentence(detail), Error: "http_request_denied", ID: "misdirected", Kind: "gateway",
 	})
+	s.record(f, f.last())
+	s.refusals.write(w, by, a)
 }
 
 // secureAuthority writes a host and port as they stand in an https URL.

@@ -248,6 +248,6 @@ func (l *lane) noAnswer(f *flow, q *laneRequest, err error) (goesOn bool) {
 	f.end(why.reason)
 	l.server.noteFailure(f, err)
 	w := &laneWriter{lane: l, closing: q.close}
-	l.server.answers(why).write(w, q.asker(), why.refusal())
+	l.server.answers(why).write(w, q.asker(), l.server.about(f, why.refusal()))
 	return w.goesOn()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -20,7 +21,7 @@ type laneWriter struct {
 }
 
 // page sends an answer.
-func (w *laneWriter) page(p *page, by asker) {
+func (w *laneWriter) page(p *page, by asker, t told) {
 	l := w.lane
 	w.answered = true
 	w.closing = w.closing || p.closing || by.connect || l.retired()
@@ -30,12 +31,28 @@ func (w *laneWriter) page(p *page, by asker) {
 	if w.closing {
 		out = append(out, "Connection: close\r\n"...)
 	}
-	out = append(out, "\r\n"...)
-	if !by.head {
-		out = append(out, p.body...)
-	}
+	out = p.appendBody(out, t, !by.head)
 	l.reply = out
 	w.err = l.send(out)
+}
+
+// appendBody appends the last field, which is the length of the body, and the body if it is sent.
+func (p *page) appendBody(out []byte, t told, sent bool) []byte {
+	out = append(out, "Content-Length: "...)
+	if p.template != nil {
+		body := p.executed(t)
+		out = append(strconv.AppendInt(out, int64(len(body)), 10), "\r\n\r\n"...)
+		if sent {
+			out = append(out, body...)
+		}
+		return out
+	}
+	with := t.escaped(p.html)
+	out = append(strconv.AppendInt(out, int64(filled(p.segments, with)), 10), "\r\n\r\n"...)
+	if sent {
+		out = fill(out, p.segments, with)
+	}
+	return out
 }
 
 // Header, WriteHeader and Write implement http.ResponseWriter for answers that are no pages. There are none.

@@ -173,7 +173,7 @@ func (s *Server) noAnswer(r *http.Request, f *flow, err error) (*http.Response, 
 	f.status = why.status
 	f.end(why.reason)
 	s.noteFailure(f, err)
-	return s.answers(why).response(r, why.refusal()), nil
+	return s.answers(why).response(r, s.about(f, why.refusal())), nil
 }
 
 // target reads the authority of an absolute-form request target, and nothing else of it, strictly.

@@ -57,7 +57,8 @@ type Config struct {
 	Limits     AdmissionLimits
 	RetryAfter time.Duration // told to refused clients; 0: not told
 	Operator   Operator
-	Ungoverned bool // record ungoverned flows too
+	Page       *Page // the template of refusals; nil: the built-in one
+	Ungoverned bool  // record ungoverned flows too
 
 	Issuer Issuer         // makes the certificates of intercepted connections; nil: nothing is intercepted
 	Roots  *x509.CertPool // that certificates of intercepted origins must chain to; nil: the system's
@@ -105,7 +106,7 @@ func New(cfg Config) *Server {
 		idle:      cfg.Idle, failed: s.noAnswer,
 	}
 	s.plain = newForwarder(s.road, cfg.Log)
-	s.refusals = newRefusals(cfg.RetryAfter, cfg.Operator)
+	s.refusals = newRefusals(cfg.RetryAfter, cfg.Operator, cfg.Page)
 	s.door = newDoor(s.refusals)
 	s.front = newFront(s)
 	s.insides = make(chan net.Conn)

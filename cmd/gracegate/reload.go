@@ -45,12 +45,16 @@ func reloadOnSignal(ctx context.Context, hup <-chan os.Signal, reload func(why s
 	}
 }
 
-// reload builds the policy anew. If that fails, what is in force stays.
+// reload builds the policy anew, and reads the page of refusals. What fails of them stays as it is.
 func (g *gateway) reload(why string) {
 	start := time.Now()
 	before := g.policy().Revision()
+	pageErr := g.reloadPage()
+	if pageErr != nil {
+		g.log.Error("the page of refusals was not reloaded; the last good one stays in use", zap.String("because", why), zap.Error(pageErr))
+	}
 	err := errors.Join(g.policies.Reload(g.law.build), g.authority.load())
-	g.reloads.set(err)
+	g.reloads.set(errors.Join(err, pageErr))
 	g.metrics.Reloaded(g.policy().Revision(), start, err)
 	if err != nil {
 		for line := range strings.Lines(err.Error()) {

@@ -12,24 +12,29 @@ import (
 )
 
 func newConfig() *cobra.Command {
-	var policyText, strict, markdown bool
+	var policyText, page, strict, markdown bool
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Print every setting in effect, with comments",
 		Long: "Print every setting in effect as a configuration file with comments, and where each one that is not the\n" +
 			"default was set. With --policy, print the policy in effect: the file, or the built-in one. With --strict, print\n" +
-			"the strict profile: what to put into a policy file so that nothing passes unseen or unknown.",
+			"the strict profile: what to put into a policy file so that nothing passes unseen or unknown. With --page, print\n" +
+			"the built-in page of refusals, as a start for a file that deny.page names.",
 		Args: noArguments,
 	}
 	config.AddFlags(cmd.Flags(), config.AllGroups()...)
 	cmd.Flags().BoolVar(&policyText, "policy", false, "print the policy in effect instead")
+	cmd.Flags().BoolVar(&page, "page", false, "print the built-in page of refusals instead")
 	cmd.Flags().BoolVar(&strict, "strict", false, "print the strict profile instead")
 	cmd.Flags().BoolVar(&markdown, "markdown", false, "print the table of settings for the documentation instead")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		out := cmd.OutOrStdout()
 		switch {
-		case policyText && strict, policyText && markdown, strict && markdown:
-			return invalid(errors.New("config prints one thing at a time"), "one of --policy, --strict and --markdown")
+		case moreThanOne(policyText, page, strict, markdown):
+			return invalid(errors.New("config prints one thing at a time"), "one of --policy, --page, --strict and --markdown")
+		case page:
+			_, err := io.WriteString(out, builtinPage())
+			return failed(err, "")
 		case strict:
 			_, err := out.Write(catalog.Strict().Data)
 			return failed(err, "")
@@ -57,4 +62,14 @@ func printPolicy(out io.Writer, l *law) error {
 		return failed(fmt.Errorf("policy: %w", err), "")
 	}
 	return nil
+}
+
+func moreThanOne(set ...bool) bool {
+	n := 0
+	for _, s := range set {
+		if s {
+			n++
+		}
+	}
+	return n > 1
 }

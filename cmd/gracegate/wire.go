@@ -38,6 +38,7 @@ type gateway struct {
 	recorder *audit.Recorder
 	metrics  *console.Metrics
 	clients  *proxy.Clients
+	page     *proxy.Page // of refusals, as read at start; nil: the built-in one
 
 	authority authority
 	announced string         // the policy and the CA of which announceCA has told
@@ -62,6 +63,9 @@ func newGateway(cfg *config.Config, clk *clock.Clock, log *zap.Logger, records a
 	}
 	var err error
 	if g.clients, err = newClients(cfg); err != nil {
+		return nil, err
+	}
+	if g.page, err = readPage(cfg.Deny.Page); err != nil {
 		return nil, err
 	}
 	if g.roots, err = upstreamRoots(cfg); err != nil {
@@ -111,10 +115,38 @@ func (g *gateway) newServer(pages map[string]http.Handler) *proxy.Server {
 		Limits: proxy.AdmissionLimits{
 			Connections: g.connections, PerClient: cfg.Limits.PerClient, PerDestination: cfg.Limits.PerDestination, Rate: cfg.Limits.Rate,
 		},
-		RetryAfter: cfg.Deny.RetryAfter, Ungoverned: cfg.Audit.Ungoverned,
+		RetryAfter: cfg.Deny.RetryAfter, Page: g.page, Ungoverned: cfg.Audit.Ungoverned,
 		Issuer: &g.authority, Roots: g.roots,
 		Operator: proxy.Operator{Name: cfg.Operator.Name, Contact: cfg.Operator.Contact, URL: cfg.Operator.URL},
 	})
+}
+
+// builtinPage is the template of refusals that serves where deny.page names none.
+func builtinPage() string { return proxy.BuiltinPage }
+
+// readPage reads and tries the template of refusals; it is nil without a file. The error is a [config.Errors].
+func readPage(name string) (*proxy.Page, error) {
+	if name == "" {
+		return nil, nil
+	}
+	text, err := readPageFile(name)
+	if err != nil {
+		return nil, err
+	}
+	page, err := proxy.ParsePage(text)
+	if mistake, ok := errors.AsType[*proxy.PageError](err); ok {
+		return nil, pageProblem(name, mistake.Line, mistake.Column, mistake.Message)
+	}
+	return page, err
+}
+
+// reloadPage reads the template of refusals again. If it has a mistake, what was in use stays.
+func (g *gateway) reloadPage() error {
+	page, err := readPage(g.cfg.Deny.Page)
+	if err == nil {
+		g.server.SetPage(page)
+	}
+	return err
 }
 
 func (g *gateway) newDialer() *proxy.Dialer {
