@@ -179,6 +179,13 @@ func TestEachNameIsAskedOnce(t *testing.T) {
 	}); !maps.Equal(names, want) {
 		t.Errorf("asked for %v", names)
 	}
+	e := entrant{label: "known", server: &server{cmd: &exec.Cmd{Process: self}}, target: target{proxy: origin, direct: true, roots: roots, known: true}}
+	if _, err := r.measure(t.Context(), &stage{dir: t.TempDir()}, plan{rounds: 2}, []entrant{e}); err != nil {
+		t.Error(err)
+	}
+	if got := asked()[10:]; len(got) != 10 || slices.ContainsFunc(got, func(name string) bool { return name != warmName }) {
+		t.Errorf("asked for %v, want %s alone", got, warmName)
+	}
 	if text := res.text(); !strings.Contains(text, "failed: does not start") || strings.Contains(text, "NaN") {
 		t.Error(text)
 	}

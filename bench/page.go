@@ -56,7 +56,7 @@ all clients; mitmproxy has one for each client. Nobody asks a DNS server for the
 mitmproxy take all to the origin. mitmproxy keeps no log. goproxy is bare but for a map of all leaves that it has signed. squid's helper signs without its
 store on disk, which takes longer than to sign. "direct" is the load at the origin itself: its figures are the origin's, of one handshake
 or one answer. 10,000 names are asked for in shares, one a round, each name once in the run; the origin closes after the answer, so that each also takes a handshake
-with the origin. They are not asked of mitmproxy unless it is chosen, which would take minutes, and their memory only of those that keep all
+with the origin: "1 name" is the same without a new leaf. They are not asked of mitmproxy unless it is chosen, which would take minutes, and their memory only of those that keep all
 of their leaves: mitmproxy keeps 100, squid as many as fit in a number of bytes. Memory is that of a process that has had %d connections to one name, and
 how much more it is after 10,000 to a name each.
 

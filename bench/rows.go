@@ -92,6 +92,9 @@ const ungoverned = ", ungoverned"
 // handshaken is what is added to the label of a gracegate that is asked without a session to resume.
 const handshaken = ", full handshake"
 
+// known is what is added to the label of a peer that is asked for one name instead of many: what differs is what leaves cost.
+const known = ", 1 name"
+
 // entrants are those of the peers that take part in a row. The first is gracegate.
 func (r row) entrants(peers []*peer, chosen []string) []entrant {
 	var all []entrant
@@ -112,6 +115,10 @@ func (r row) entrants(peers []*peer, chosen []string) []entrant {
 		if p.binary != "" && r.work.resumes {
 			t.fresh = true
 			all = append(all, entrant{label: p.name + handshaken, server: s, target: t})
+		}
+		if p.leaves && r.work.names > 0 {
+			t.known = true
+			all = append(all, entrant{label: p.name + known, server: s, target: t})
 		}
 	}
 	return all

@@ -109,6 +109,9 @@ func eachInside(clients, length int) work {
 					return 0, errDone
 				}
 				name := leafName(i)
+				if t.known {
+					name = warmName
+				}
 				n, err := c.once(t, t.innerTLS(name, false), innerGet("last", name, length), length)
 				if err != nil {
 					err = fmt.Errorf("%s: %w", name, err)

@@ -33,6 +33,7 @@ type target struct {
 	roots      *x509.CertPool // of the certificates within a tunnel
 	fresh      bool           // no session is resumed
 	from, till int            // the names to ask for once each
+	known      bool           // or as often for the warm one
 }
 
 func (t target) get(length int) []byte {
