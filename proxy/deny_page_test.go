@@ -119,12 +119,11 @@ func pageFlow(s *Server, client, url string) *flow {
 	if !seen {
 		f.facts.Stage, f.facts.Path = policy.StageAuthority, ""
 	}
-	switch {
-	case tls:
+	if tls {
 		f.facts.Scheme = "https"
-		f.facts.Port = max(f.facts.Port, 443)
-	default:
-		f.facts.Port = max(f.facts.Port, 80)
+	}
+	if port == 0 {
+		f.facts.Port = map[string]uint16{"http": 80, "https": 443}[f.facts.Scheme]
 	}
 	f.reference = "7Q2MK9F4TXAB"
 	s.judge(f)
