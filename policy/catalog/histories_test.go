@@ -218,7 +218,7 @@ func (q *historyCase) facts(t *testing.T) policy.Facts {
 		scheme, rest, _ := strings.Cut(q.URL, "://")
 		name, path, _ := strings.Cut(rest, "/")
 		authority, f.Scheme, f.Stage = name, scheme, policy.StageRequest
-		f.Path, _ = policy.CleanPath("/" + path)
+		f.Path, f.PathAgain, _ = policy.ReadPath("/" + path)
 	}
 	if f.Scheme == "http" {
 		f.Port, f.Hello = 80, policy.HelloUnseen
