@@ -216,7 +216,7 @@ func TestReady(t *testing.T) {
 		{"nothing is loaded", func(s *Status) { s.Revision = "" }, 503, []string{"no policy is loaded"}},
 		{
 			"a reload failed", func(s *Status) { s.ReloadError = "policy.yaml:3:1: unknown key" }, 200,
-			[]string{"the last reload failed, the policy before it is in force: policy.yaml:3:1: unknown key"},
+			[]string{"the last reload failed, what it could not read stays as it was: policy.yaml:3:1: unknown key"},
 		},
 		{"records fail", func(s *Status) { s.RecordsFail = true }, 200, []string{"records are being lost"}},
 		{"needed records fail", func(s *Status) { s.RecordsFail, s.RecordsNeeded = true, true }, 503, []string{"records are being lost"}},
@@ -257,7 +257,7 @@ func TestReadyBody(t *testing.T) {
 	const want = `{
   "ready": false,
   "problems": [
-    "the last reload failed, the policy before it is in force: gone",
+    "the last reload failed, what it could not read stays as it was: gone",
     "records are being lost",
     "shutting down"
   ],

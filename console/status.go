@@ -52,7 +52,7 @@ func (s Status) judge() readiness {
 		}
 	}
 	problem(s.Revision == "", true, "no policy is loaded")
-	problem(s.ReloadError != "", false, "the last reload failed, the policy before it is in force: "+s.ReloadError)
+	problem(s.ReloadError != "", false, "the last reload failed, what it could not read stays as it was: "+s.ReloadError)
 	problem(s.RecordsFail, s.RecordsNeeded, "records are being lost")
 	problem(s.Draining, true, "shutting down")
 

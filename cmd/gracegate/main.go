@@ -97,6 +97,14 @@ func invalid(err error, hint string) error {
 	return &codedError{err, exitInvalid, hint}
 }
 
+// hintOf returns the hint that an error carries, or "".
+func hintOf(err error) string {
+	if coded, ok := errors.AsType[*codedError](err); ok {
+		return coded.hint
+	}
+	return ""
+}
+
 // report prints an error as `error: ...` and `hint: ...` and returns the exit code. Several mistakes get a line each.
 func report(stderr io.Writer, err error) int {
 	if err == nil {

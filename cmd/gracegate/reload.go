@@ -45,7 +45,8 @@ func reloadOnSignal(ctx context.Context, hup <-chan os.Signal, reload func(why s
 	}
 }
 
-// reload builds the policy anew, and reads the page of refusals. What fails of them stays as it is.
+// reload builds the policy anew, and reads the page of refusals and the CA. What fails of them stays as it is, and does not keep the
+// others from being taken up.
 func (g *gateway) reload(why string) {
 	start := time.Now()
 	before := g.policy().Revision()
@@ -53,8 +54,12 @@ func (g *gateway) reload(why string) {
 	if pageErr != nil {
 		g.log.Error("the page of refusals was not reloaded; the last good one stays in use", zap.String("because", why), zap.Error(pageErr))
 	}
-	err := errors.Join(g.policies.Reload(g.law.build), g.authority.load())
-	g.reloads.set(errors.Join(err, pageErr))
+	caErr := g.authority.load()
+	if caErr != nil {
+		g.log.Error("the CA was not loaded; what was in use stays", zap.String("because", why), zap.Error(caErr), zap.String("hint", hintOf(caErr)))
+	}
+	err := g.policies.Reload(g.law.build)
+	g.reloads.set(errors.Join(err, pageErr, caErr))
 	g.metrics.Reloaded(g.policy().Revision(), start, err)
 	if err != nil {
 		for line := range strings.Lines(err.Error()) {

@@ -68,19 +68,21 @@ func (w *watcher) watchAround() {
 	watchAround(w.notify, w.policyFile, w.catalogDir)
 	if w.caDir != "" {
 		watchLinks(w.notify, w.caDir)
-		for _, dir := range []string{w.caDir, filepath.Dir(w.caDir)} {
-			_ = w.notify.Add(dir) // it may come later, which its parent shows
+		// Who has no CA yet has no directory for data either: the nearest one that is there shows what comes.
+		_ = w.notify.Add(w.caDir)
+		for dir := filepath.Dir(w.caDir); w.notify.Add(dir) != nil && dir != filepath.Dir(dir); {
+			dir = filepath.Dir(dir)
 		}
 	}
 }
 
-// print tells two states of the files apart. Of a CA, the certificates: its keys change with them.
+// print tells two states of the files apart. Of a CA, also those of its key, whose mode may have been mended.
 func (w *watcher) print() string {
 	all := filesPrint(w.policyFile, w.catalogDir)
 	if w.caDir == "" {
 		return all
 	}
-	for _, name := range []string{"root.pem", "intermediate.pem"} {
+	for _, name := range []string{"root.pem", "intermediate.pem", "intermediate.key"} {
 		if info, err := os.Stat(filepath.Join(w.caDir, name)); err == nil {
 			all += " " + catalog.Stamp(info)
 		}
