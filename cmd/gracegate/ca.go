@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"strings"
@@ -156,7 +157,10 @@ func newCAExport() *cobra.Command {
 			return invalid(err, "--format is pem, der or mobileconfig")
 		}
 		if output != "" {
-			return failed(os.WriteFile(output, data, 0o644), "--output names a file that can be written") //nolint:gosec // G306: everybody may read a certificate
+			return writeRoot(output, data)
+		}
+		if format == "der" && isTerminal(cmd.OutOrStdout()) {
+			return invalid(errors.New("the der form is binary, and standard output is a terminal"), "--output FILE, or --format pem")
 		}
 		_, err = cmd.OutOrStdout().Write(data)
 		return failed(err, "")
@@ -164,6 +168,33 @@ func newCAExport() *cobra.Command {
 	cmd.Flags().StringVar(&format, "format", "pem", "`format`: pem, der, or mobileconfig for Apple's systems")
 	cmd.Flags().StringVar(&output, "output", "", "write to this `file`")
 	return cmd
+}
+
+// writeRoot writes a root to a file, but never over a private key: the root's own is not made again.
+func writeRoot(name string, data []byte) error {
+	const hint = "--output names a file that can be written"
+	there, err := os.ReadFile(name)
+	switch {
+	case err == nil && bytes.Contains(there, []byte("PRIVATE KEY-----")):
+		return invalid(fmt.Errorf("%s holds a private key, and is not written over", name), "--output names another file")
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return failed(err, hint)
+	}
+	return failed(os.WriteFile(name, data, 0o644), hint) //nolint:gosec // G306: everybody may read a certificate
+}
+
+// isTerminal tells whether a person would see what is written: the only other device that is common is the null device.
+func isTerminal(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
 }
 
 func writeCA(out io.Writer, dir string, ca *caFacts) error {
@@ -266,6 +297,10 @@ func (g *gateway) announceCA() {
 	}
 	g.announced = now
 	if root == nil {
+		if g.authority.dir == "" {
+			g.log.Info("nothing is intercepted: ca.dir is empty")
+			return
+		}
 		g.log.Info("nothing is intercepted: there is no CA", zap.String("ca_dir", g.authority.dir), zap.String("hint", "gracegate ca init makes one"))
 		return
 	}
