@@ -25,6 +25,7 @@ type Sources struct {
 	// restrictions that are left out are not shown.
 	NextBlocks   func() map[string]time.Time
 	ClockTrusted func() bool
+	CANotAfter   func() time.Time // when the CA's intermediate ends; zero: there is none, and nothing is shown
 }
 
 // Metrics counts what the road does. No label ever holds a host or a client: verdicts, states and modes are policy's

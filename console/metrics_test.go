@@ -29,6 +29,7 @@ func testMetrics() *Metrics {
 			return map[string]time.Time{"us-icts-2021-002": time.Unix(1727582400, 500e6), "never": {}}
 		},
 		ClockTrusted: func() bool { return true },
+		CANotAfter:   func() time.Time { return time.Unix(1800000000, 0) },
 	})
 }
 
@@ -51,6 +52,7 @@ func TestMetricsAtStart(t *testing.T) {
 	want := []string{
 		"gracegate_audit_lost_total 7",
 		"gracegate_audit_queue_length 3",
+		"gracegate_ca_not_after_timestamp_seconds 1.8e+09",
 		"gracegate_clock_trusted 1",
 		`gracegate_next_block_timestamp_seconds{restriction="us-icts-2021-002"} 1.7275824005e+09`,
 		"gracegate_policy_last_reload_success_timestamp_seconds 0",
@@ -84,6 +86,7 @@ func TestMetrics(t *testing.T) {
 	want := []string{
 		"gracegate_audit_lost_total 7",
 		"gracegate_audit_queue_length 3",
+		"gracegate_ca_not_after_timestamp_seconds 1.8e+09",
 		"gracegate_clock_trusted 1",
 		`gracegate_decision_duration_seconds_bucket{le="1e-07"} 0`,
 		`gracegate_decision_duration_seconds_bucket{le="2e-07"} 2`,
@@ -146,5 +149,16 @@ func TestFailedReloadKeepsWhatIsInForce(t *testing.T) {
 	}
 	if strings.Contains(got, "bbbb") {
 		t.Errorf("the refused revision is in\n%s", got)
+	}
+}
+
+func TestNoCA(t *testing.T) {
+	t.Parallel()
+	m := NewMetrics(Sources{
+		Queue: queue{}, NextBlocks: func() map[string]time.Time { return nil }, ClockTrusted: func() bool { return true },
+		CANotAfter: func() time.Time { return time.Time{} },
+	})
+	if got := strings.Join(ours(t, m), "\n"); strings.Contains(got, "gracegate_ca_") {
+		t.Errorf("a CA that is not there is in\n%s", got)
 	}
 }

@@ -16,6 +16,7 @@ type Status struct {
 	RecordsNeeded  bool      // nothing is let through while records are being lost (audit.on-failure: block)
 	RecordsLost    uint64    // since the start
 	RecordsWaiting int
+	CADue          bool // the CA of interception should have been renewed by now
 	Draining       bool // the process is on its way out
 }
 
@@ -54,6 +55,7 @@ func (s Status) judge() readiness {
 	problem(s.Revision == "", true, "no policy is loaded")
 	problem(s.ReloadError != "", false, "the last reload failed, what it could not read stays as it was: "+s.ReloadError)
 	problem(s.RecordsFail, s.RecordsNeeded, "records are being lost")
+	problem(s.CADue, false, "the CA nears its end: gracegate ca renew")
 	problem(s.Draining, true, "shutting down")
 
 	r.Policy.Loaded, r.Policy.Revision, r.Policy.LastReloadOK = s.Revision != "", s.Revision, s.ReloadError == ""

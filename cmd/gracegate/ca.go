@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -309,10 +310,29 @@ func (g *gateway) announceCA() {
 	if rest := g.authority.uncovered(p.Interceptable()); len(rest) > 0 {
 		g.log.Warn("the CA may not sign for zones of the policy", zap.String("zones", list(rest)), zap.String("hint", "gracegate ca renew"))
 	}
-	if by, ok := g.authority.renewBy(); ok && !time.Now().Before(by) {
-		g.log.Warn("the CA nears its end", zap.Time("renew_by", by), zap.String("hint", "gracegate ca renew"))
-	}
+	g.remind()
 	for _, problem := range p.Unmet() {
 		g.log.Warn("the policy would have to see what it may not", zap.String("at", problem.Pos.String()), zap.String("problem", problem.Message), zap.String("hint", problem.Hint))
+	}
+}
+
+// remind says that the CA is due to be renewed, if it is.
+func (g *gateway) remind() {
+	if by, due := g.authority.due(time.Now()); due {
+		g.log.Warn("the CA nears its end", zap.Time("renew_by", by), zap.Time("not_after", g.authority.notAfter()), zap.String("hint", "gracegate ca renew"))
+	}
+}
+
+// remindDaily reminds once a day, until ctx ends: a gateway may run for longer than its CA lives.
+func (g *gateway) remindDaily(ctx context.Context) {
+	ticker := time.NewTicker(24 * time.Hour)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			g.remind()
+		}
 	}
 }

@@ -114,6 +114,7 @@ func (g *gateway) attend(ctx context.Context, manager *supervisor, hup <-chan os
 	manager.ready(g.summary())
 	reload := func(why string) { manager.reload(func() { g.reload(why) }, g.summary) }
 	go reloadOnSignal(ctx, hup, reload)
+	go g.remindDaily(ctx)
 	if files != nil {
 		go files.run(ctx, g.log, func() { reload("files changed") })
 	}

@@ -80,6 +80,7 @@ func newGateway(cfg *config.Config, clk *clock.Clock, log *zap.Logger, records a
 		Queue:        g.recorder,
 		NextBlocks:   func() map[string]time.Time { return g.policy().NextBlocks(clk.Now()) },
 		ClockTrusted: func() bool { return true },
+		CANotAfter:   g.authority.notAfter,
 	})
 	g.metrics.Reloaded(g.policy().Revision(), time.Now(), nil)
 	return g, nil
@@ -207,7 +208,9 @@ func (g *gateway) openFlows(limit int) ([]console.Flow, int) {
 func proxyListening() net.ListenConfig { return proxy.ListenConfig() }
 
 func (g *gateway) status() console.Status {
+	_, due := g.authority.due(time.Now())
 	return console.Status{
+		CADue:    due,
 		Revision: g.policy().Revision(), ReloadError: g.reloads.lastError(),
 		Clock: g.clock.String(), Simulated: g.clock.Simulated(), PolicyTime: g.clock.Now(),
 		RecordsFail: g.recorder.Failing(), RecordsNeeded: g.cfg.Audit.OnFailure == config.Block, RecordsLost: g.recorder.Lost(),

@@ -112,13 +112,22 @@ func (a *authority) uncovered(zones []host.Name) []host.Name {
 	return list
 }
 
-// renewBy is when the CA had better be renewed; false if there is none.
-func (a *authority) renewBy() (time.Time, bool) {
+// due tells whether the CA should have been renewed at an instant, and by when; it is false if there is none.
+func (a *authority) due(at time.Time) (renewBy time.Time, is bool) {
 	now := a.now.Load()
 	if now == nil {
 		return time.Time{}, false
 	}
-	return now.ca.RenewBy(), true
+	renewBy = now.ca.RenewBy()
+	return renewBy, !at.Before(renewBy)
+}
+
+// notAfter is when the intermediate ends; zero if there is no CA.
+func (a *authority) notAfter() time.Time {
+	if now := a.now.Load(); now != nil {
+		return now.ca.Intermediate().NotAfter
+	}
+	return time.Time{}
 }
 
 // caFacts is what the commands about a CA tell of it.
