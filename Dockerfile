@@ -10,7 +10,8 @@ RUN go mod download
 COPY . .
 # What `gracegate version` says; without it, (devel).
 ARG VERSION=
-RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.stamped=${VERSION}" -o /out/gracegate ./cmd/gracegate
+RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.stamped=${VERSION}" -o /out/gracegate ./cmd/gracegate \
+ && mkdir -p -m 0700 /out/lib/gracegate
 
 FROM ${DEBIAN_IMAGE} AS client
 RUN apt-get update \
@@ -22,6 +23,8 @@ CMD ["sleep", "infinity"]
 FROM scratch AS gateway
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/gracegate /gracegate
+# Empty, and the user's: a volume that is put there for the first time takes that over.
+COPY --from=build --chown=65532:65532 /out/lib/ /var/lib/
 # A number, so that an orchestrator can see that it is not root.
 USER 65532:65532
 # In a container the clients come from outside it; who may use the proxy is still clients.allow: private networks.

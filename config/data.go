@@ -29,12 +29,12 @@ func (d directory) read(c *Config, n *yaml.Node, in source) Errors {
 		return Errors{{Where: in.at(n), Message: "no directory", Hint: "name one such as " + serviceData}}
 	case in == source{} && filepath.IsAbs(managed):
 		*d.field(c) = managed
+	case in == source{} && (err != nil || home == "/"): // "/" is what systemd and containers give a user without one
+		*d.field(c) = serviceData
 	case err == nil && home != "":
 		*d.field(c) = filepath.Join(home, rest)
 	case err == nil:
 		return d.path.read(c, n, in)
-	case in == source{}:
-		*d.field(c) = serviceData
 	default:
 		return Errors{{Where: in.at(n), Value: name, Message: quote(name) + " is in no home directory: this user has none", Hint: "write the whole path"}}
 	}

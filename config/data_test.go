@@ -11,10 +11,13 @@ func TestDataDir(t *testing.T) {
 	for name, tt := range map[string]struct {
 		args        []string
 		state, want string
+		home        string // other than homeDir
 		homeless    bool
 	}{
 		"nothing set":               {want: filepath.Join(homeDir, ".local/state/gracegate")},
 		"without a home":            {homeless: true, want: "/var/lib/gracegate"},
+		"at home in the root":       {home: "/", want: "/var/lib/gracegate"},
+		"set, at home in the root":  {args: []string{"--data-dir=~/d"}, home: "/", want: "/d"},
 		"systemd's":                 {state: "/var/lib/one", want: "/var/lib/one"},
 		"systemd's, without a home": {state: "/var/lib/one", homeless: true, want: "/var/lib/one"},
 		"the first of systemd's":    {state: "/var/lib/one:/var/lib/two", want: "/var/lib/one"},
@@ -28,8 +31,8 @@ func TestDataDir(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(stateVariable, tt.state)
-			if tt.homeless {
-				t.Setenv("HOME", "")
+			if tt.homeless || tt.home != "" {
+				t.Setenv("HOME", tt.home)
 			}
 			c, err := Load(parsed(t, tt.args...))
 			if err != nil || c.Data.Dir != tt.want {
