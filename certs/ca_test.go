@@ -189,6 +189,72 @@ func TestRenewInterrupted(t *testing.T) {
 	}
 }
 
+// TestRenewInterruptedTwice ends a renewal after each of its steps, and the next one too: there is a pair all the time.
+func TestRenewInterruptedTwice(t *testing.T) {
+	t.Parallel()
+	const steps = 4
+	for first := range steps + 1 {
+		for second := range steps + 1 {
+			_, dir := newCA(t)
+			root, err := readCertificate(RootFile(dir))
+			if err != nil {
+				t.Fatal(err)
+			}
+			rootKey, err := readKey(filepath.Join(dir, rootPrivateKey))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, n := range []int{first, second} {
+				c, key, err := newIntermediate(root, rootKey, zones("example.org"), start)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all := intermediateSteps(dir, c, key)
+				if len(all) != steps {
+					t.Fatalf("%d steps, want %d", len(all), steps)
+				}
+				for _, step := range all[:n] {
+					if err := step(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if _, err := Load(dir, start); err != nil {
+					t.Errorf("ended after %d and %d steps: %v", first, second, err)
+				}
+			}
+			if ca, err := Renew(dir, "", zones("example.net"), start); err != nil || !ca.Permits(host.MustParse("example.net")) {
+				t.Errorf("renewed after %d and %d steps: %v", first, second, err)
+			}
+			if ca, err := Load(dir, start); err != nil || !ca.Permits(host.MustParse("example.net")) {
+				t.Errorf("read after %d and %d steps: %v", first, second, err)
+			}
+		}
+	}
+}
+
+// TestInitInterrupted wants what an ended init left behind called by its name: ca renew could do nothing with it.
+func TestInitInterrupted(t *testing.T) {
+	t.Parallel()
+	for _, left := range []string{rootPrivateKey, intermediatePrivateKey, intermediateCertificate} {
+		_, from := newCA(t)
+		dir := t.TempDir()
+		(&files{t, dir}).copyFrom(from, left)
+		if _, err := Load(dir, start); err == nil {
+			t.Errorf("%s: taken for a CA", left)
+		}
+		_, err := Init(dir, "", zones("example.org"), start)
+		if err == nil || !strings.Contains(err.Error(), left+": is left of another CA or of an init that was interrupted") || !strings.HasPrefix(hint(err), "move it away") {
+			t.Errorf("%s: %v (hint %q)", left, err, hint(err))
+		}
+		if err := os.Remove(filepath.Join(dir, left)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Init(dir, "", zones("example.org"), start); err != nil {
+			t.Errorf("%s: moved away, and then %v", left, err)
+		}
+	}
+}
+
 func TestLoadRefuses(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

@@ -52,9 +52,13 @@ func Init(dir, rootKeyDir string, zones []host.Name, now time.Time) (*CA, error)
 		filepath.Join(dir, rootCertificate), filepath.Join(rootKeyDir, rootPrivateKey),
 		filepath.Join(dir, intermediateCertificate), filepath.Join(dir, intermediatePrivateKey),
 	} {
-		if _, err := os.Lstat(name); err == nil {
-			return nil, &FileError{name, errors.New("there is a CA already"), "gracegate ca renew makes a new intermediate; to begin anew, move the old files away, and have all clients trust the new root"}
+		if _, err := os.Lstat(name); err != nil {
+			continue
 		}
+		if _, err := os.Lstat(RootFile(dir)); err != nil {
+			return nil, &FileError{name, errors.New("is left of another CA or of an init that was interrupted: there is no root.pem in " + dir), "move it away, and run gracegate ca init again"}
+		}
+		return nil, &FileError{name, errors.New("there is a CA already"), "gracegate ca renew makes a new intermediate; to begin anew, move the old files away, and have all clients trust the new root"}
 	}
 	root, rootKey, err := newRoot(now)
 	if err != nil {
@@ -147,17 +151,45 @@ func withKey(root, intermediate *x509.Certificate, name string) (*CA, error) {
 
 // writeIntermediate puts certificate and key in place: whenever it is interrupted, Load finds the old pair or the new one.
 func writeIntermediate(dir string, c *CA, key *ecdsa.PrivateKey) error {
+	for _, step := range intermediateSteps(dir, c, key) {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// intermediateSteps are what writeIntermediate does, each in one step of the file system.
+func intermediateSteps(dir string, c *CA, key *ecdsa.PrivateKey) []func() error {
 	name := filepath.Join(dir, intermediatePrivateKey)
-	if err := writeKey(name+staged, key); err != nil {
-		return err
+	return []func() error{
+		func() error { return finishRenewal(dir) },
+		func() error { return writeKey(name+staged, key) },
+		func() error { return writeCertificate(filepath.Join(dir, intermediateCertificate), c.Intermediate()) },
+		func() error { return unstage(name) },
 	}
-	if err := writeCertificate(filepath.Join(dir, intermediateCertificate), c.Intermediate()); err != nil {
-		return err
+}
+
+// finishRenewal does the last step of a renewal that was interrupted before it. The staged key is then the only one of the
+// certificate, and staging another would lose it.
+func finishRenewal(dir string) error {
+	c, err := readCertificate(filepath.Join(dir, intermediateCertificate))
+	if err != nil {
+		return nil //nolint:nilerr // a certificate that cannot be read has no key to lose
 	}
+	name := filepath.Join(dir, intermediatePrivateKey)
+	key, err := readKey(name + staged)
+	if err != nil || !key.PublicKey.Equal(c.PublicKey) {
+		return nil //nolint:nilerr // nothing is staged, or it is not in use
+	}
+	return unstage(name)
+}
+
+func unstage(name string) error {
 	if err := os.Rename(name+staged, name); err != nil {
 		return &FileError{name, reason(err), ""}
 	}
-	return syncDir(dir)
+	return syncDir(filepath.Dir(name))
 }
 
 func writeKey(name string, key *ecdsa.PrivateKey) error {
