@@ -91,9 +91,13 @@ func (a *Authority) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.root.Raw})
 }
 
+func (a *Authority) validAt(now time.Time) bool {
+	return !now.Before(a.root.NotBefore) && !now.After(a.root.NotAfter)
+}
+
 // leaf signs a server certificate for name alone.
 func (a *Authority) leaf(name host.Name, key crypto.PublicKey, now time.Time) (*x509.Certificate, error) {
-	if now.Before(a.root.NotBefore) || now.After(a.root.NotAfter) {
+	if !a.validAt(now) {
 		return nil, fmt.Errorf("certs: leaf for %s: the authority %q is valid from %s until %s and now is %s: make a new authority or set the clock",
 			name, a.root.Subject.CommonName, stamp(a.root.NotBefore), stamp(a.root.NotAfter), stamp(now))
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
@@ -493,6 +494,58 @@ func TestIssuerOfCA(t *testing.T) {
 	leaf, err := i.Leaf(host.MustParse("example.org"))
 	if err != nil || !bytes.Equal(leaf.Certificate[1], renewed.Intermediate().Raw) {
 		t.Errorf("the old chain: %v", err)
+	}
+}
+
+// TestPermitsEnds: what cannot be signed for any more is not permitted, so that nobody begins a handshake that must fail.
+func TestPermitsEnds(t *testing.T) {
+	t.Parallel()
+	ca, _ := newCA(t)
+	clock := newClock()
+	i, err := NewIssuer(ca, 4, clock.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := host.MustParse("upd.kaspersky.com")
+	for after, want := range map[time.Duration]bool{
+		-BackDate - time.Second: false, -BackDate: true, 0: true, IntermediateLifetime: true, IntermediateLifetime + time.Second: false,
+	} {
+		clock.set(start.Add(after))
+		_, err := i.Leaf(name)
+		if got := i.Permits(name); got != want || got != (err == nil) {
+			t.Errorf("%v after its making: permitted %v, want %v; the leaf: %v", after, got, want, err)
+		}
+	}
+}
+
+// TestReplaceAndSessions: a session lives on under the next CA, unless that one may not sign for its name.
+func TestReplaceAndSessions(t *testing.T) {
+	t.Parallel()
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		ca, dir := newCA(t)
+		i, err := NewIssuer(ca, 4, newClock().now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := serve(t, i.ServerConfig())
+		config := client(ca.under, "upd.kaspersky.com")
+		config.RootCAs = x509.NewCertPool()
+		config.RootCAs.AddCert(ca.Root())
+		config.MaxVersion = version
+		for n, step := range []struct {
+			zone             string
+			resumed, refused bool
+		}{{"upd.kaspersky.com", false, false}, {"kaspersky.com", true, false}, {"example.org", false, true}} {
+			renewed, err := Renew(dir, "", zones(step.zone), start)
+			if err != nil {
+				t.Fatal(err)
+			}
+			i.Replace(renewed)
+			state, err := connect(t, address, config)
+			if state.DidResume != step.resumed || (err != nil) != step.refused {
+				t.Errorf("%s, connection %d: resumed %v, %v", tls.VersionName(version), n+1, state.DidResume, err)
+			}
+		}
 	}
 }
 

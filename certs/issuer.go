@@ -75,14 +75,17 @@ func NewIssuer(by Signer, size int, now func() time.Time) (*Issuer, error) {
 }
 
 // Replace has another CA sign from now on, after a renewal. Leaves of the old one are not given out any more; sessions that began
-// under it can still be resumed.
+// under it can still be resumed, but not under a name that the new one may not sign for.
 func (i *Issuer) Replace(ca *CA) {
 	i.by.Store(ca.signing())
 	i.leaves.Purge()
 }
 
-// Permits tells whether there can be a leaf for a name.
-func (i *Issuer) Permits(name host.Name) bool { return i.by.Load().permits(name) }
+// Permits tells whether there can be a leaf for a name now: who signs may sign for it, and is valid.
+func (i *Issuer) Permits(name host.Name) bool {
+	by := i.by.Load()
+	return by.permits(name) && by.authority.validAt(i.now())
+}
 
 // leafKey is the key of the leaves that are made now.
 func (i *Issuer) leafKey() (*ecdsa.PrivateKey, error) {
@@ -110,7 +113,8 @@ func (i *Issuer) Leaf(name host.Name) (*tls.Certificate, error) {
 	if leaf, ok := i.cached(name); ok {
 		return leaf, nil
 	}
-	if !i.Permits(name) {
+	by := i.by.Load()
+	if !by.permits(name) {
 		return nil, fmt.Errorf("certs: leaf for %s: it is outside the zones that the CA is constrained to: gracegate ca renew adds what the policy names", name)
 	}
 	leaf, err, _ := i.minting.Do(name.String(), func() (any, error) {
@@ -118,7 +122,7 @@ func (i *Issuer) Leaf(name host.Name) (*tls.Certificate, error) {
 		if leaf, ok := i.cached(name); ok {
 			return leaf, nil
 		}
-		return i.mint(name)
+		return i.mint(by, name)
 	})
 	if err != nil {
 		return nil, err
@@ -136,12 +140,12 @@ func (i *Issuer) cached(name host.Name) (*tls.Certificate, bool) {
 	return leaf.Certificate, leaf.by == i.by.Load() && !now.Before(leaf.from) && now.Before(leaf.used)
 }
 
-func (i *Issuer) mint(name host.Name) (*tls.Certificate, error) {
+// mint has the leaf signed by whom permitted it, also if that one is replaced meanwhile.
+func (i *Issuer) mint(by *signing, name host.Name) (*tls.Certificate, error) {
 	key, err := i.leafKey()
 	if err != nil {
 		return nil, err
 	}
-	by := i.by.Load()
 	leaf, err := by.authority.leaf(name, key.Public(), i.now())
 	if err != nil {
 		return nil, err
@@ -196,7 +200,17 @@ func (i *Issuer) ServerConfig(nextProtos ...string) *tls.Config {
 		NextProtos:     slices.Clone(nextProtos),
 		GetCertificate: i.GetCertificate,
 		WrapSession:    i.tickets.wrap,
-		UnwrapSession:  i.tickets.unwrap,
+		UnwrapSession:  i.unwrap,
 		Time:           i.now,
 	}
+}
+
+// unwrap opens a session ticket; nil means a full handshake, in which a name that is not permitted gets no leaf.
+func (i *Issuer) unwrap(ticket []byte, state tls.ConnectionState) (*tls.SessionState, error) {
+	if state.ServerName != "" {
+		if name, err := host.Parse(state.ServerName); err != nil || !i.Permits(name) {
+			return nil, nil //nolint:nilerr // a name that cannot be read began no session
+		}
+	}
+	return i.tickets.unwrap(ticket, state)
 }
