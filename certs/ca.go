@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -29,6 +30,13 @@ const (
 
 	// MaxZones bounds the names that an intermediate is constrained to: it is sent with every handshake.
 	MaxZones = 1000
+
+	// maxIntermediate bounds the same in bytes. OpenSSL and BoringSSL, as they come, read no more than 100 KiB of certificates.
+	maxIntermediate = 64 << 10
+
+	// nowhere is permitted and excluded as the domain of mail addresses and URIs, so that none is left. It does not exist (RFC
+	// 2606, section 2). An empty one, for all of them, is not understood by everyone.
+	nowhere = "nowhere.invalid"
 )
 
 // publicCA is the SHA-256 of the public key of the CA that comes with github.com/elazarl/goproxy: whoever reads that library has
@@ -133,6 +141,10 @@ func newIntermediate(root *x509.Certificate, rootKey *ecdsa.PrivateKey, zones []
 		MaxPathLenZero:              true,
 		PermittedDNSDomainsCritical: true,
 		ExcludedIPRanges:            everyAddress(),
+		PermittedEmailAddresses:     []string{nowhere},
+		ExcludedEmailAddresses:      []string{nowhere},
+		PermittedURIDomains:         []string{nowhere},
+		ExcludedURIDomains:          []string{nowhere},
 	}
 	for _, z := range zones {
 		template.PermittedDNSDomains = append(template.PermittedDNSDomains, z.String())
@@ -140,6 +152,9 @@ func newIntermediate(root *x509.Certificate, rootKey *ecdsa.PrivateKey, zones []
 	intermediate, err := sign(template, root, key.Public(), rootKey)
 	if err != nil {
 		return nil, nil, fmt.Errorf("certs: intermediate: %w", err)
+	}
+	if n := len(intermediate.Raw); n > maxIntermediate {
+		return nil, nil, fmt.Errorf("certs: %d zones make a certificate of %d bytes: every handshake carries it, and clients take at most %d of ours: name zones instead of their hosts", len(zones), n, maxIntermediate)
 	}
 	return &CA{root: root, under: &Authority{root: intermediate, key: key}, zones: zones}, key, nil
 }
@@ -181,6 +196,8 @@ func checkPair(root, intermediate *x509.Certificate, now time.Time) error {
 			return fmt.Errorf("%q is no certificate of a CA", c.Subject)
 		case !ok || key.Params().BitSize != 256:
 			return fmt.Errorf("%q has a key of another kind than ECDSA P-256", c.Subject)
+		case c.KeyUsage&x509.KeyUsageCertSign == 0:
+			return fmt.Errorf("%q may not sign certificates", c.Subject)
 		case now.Before(c.NotBefore) || !now.Before(c.NotAfter):
 			return fmt.Errorf("%q is valid from %s until %s and now is %s", c.Subject, stamp(c.NotBefore), stamp(c.NotAfter), stamp(now))
 		}
@@ -188,8 +205,27 @@ func checkPair(root, intermediate *x509.Certificate, now time.Time) error {
 	if err := intermediate.CheckSignatureFrom(root); err != nil {
 		return fmt.Errorf("%q was not signed by %q", intermediate.Subject, root.Subject)
 	}
-	return checkConstraints(intermediate)
+	if err := checkConstraints(intermediate); err != nil {
+		return err
+	}
+	if err := root.CheckSignatureFrom(root); err != nil {
+		return fmt.Errorf("the root %q did not sign itself", root.Subject)
+	}
+	if slices.ContainsFunc(root.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(nameConstraints) }) {
+		return fmt.Errorf("the root %q has name constraints: clients do not agree on those of a root", root.Subject)
+	}
+	if root.MaxPathLen == 0 {
+		return fmt.Errorf("the root %q lets no CA be below it", root.Subject)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(root)
+	if _, err := intermediate.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now}); err != nil {
+		return fmt.Errorf("no client would accept %q: %w", intermediate.Subject, err)
+	}
+	return nil
 }
+
+var nameConstraints = asn1.ObjectIdentifier{2, 5, 29, 30}
 
 // checkConstraints wants an intermediate that could not sign for any name or address.
 func checkConstraints(c *x509.Certificate) error {
@@ -204,6 +240,12 @@ func checkConstraints(c *x509.Certificate) error {
 		return fmt.Errorf("%q has no critical name constraints: it could sign for every host", c.Subject)
 	case !excluded(32) || !excluded(128):
 		return fmt.Errorf("%q could sign for addresses", c.Subject)
+	case len(c.ExcludedDNSDomains) > 0:
+		return fmt.Errorf("%q excludes %q: want zones that are permitted alone", c.Subject, c.ExcludedDNSDomains[0])
+	case len(c.ExtKeyUsage) != 1 || c.ExtKeyUsage[0] != x509.ExtKeyUsageServerAuth || len(c.UnknownExtKeyUsage) > 0:
+		return fmt.Errorf("%q could sign for more than servers, or not for them", c.Subject)
+	case len(c.Raw) > maxIntermediate:
+		return fmt.Errorf("%q has %d bytes, and clients take at most %d", c.Subject, len(c.Raw), maxIntermediate)
 	case !c.MaxPathLenZero:
 		return fmt.Errorf("%q could make further CAs", c.Subject)
 	}

@@ -14,7 +14,9 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io/fs"
+	"math/big"
 	randv2 "math/rand/v2"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -90,7 +92,7 @@ func TestInitRefuses(t *testing.T) {
 		many[i] = host.MustParse(fmt.Sprintf("z%d.example", i))
 	}
 	for want, list := range map[string][]host.Name{
-		"no zones": nil, "at most 1000": many, `zone "192.0.2.1": want a domain name`: zones("example.org", "192.0.2.1"),
+		"make a certificate of": longZones(MaxZones), "no zones": nil, "at most 1000": many, `zone "192.0.2.1": want a domain name`: zones("example.org", "192.0.2.1"),
 	} {
 		dir := filepath.Join(t.TempDir(), "ca")
 		if _, err := Init(dir, "", list, start); err == nil || !strings.Contains(err.Error(), want) {
@@ -299,6 +301,33 @@ func TestLoadRefuses(t *testing.T) {
 		{"addresses", func(t *files) {
 			t.resign(func(c *x509.Certificate) { c.ExcludedIPRanges = c.ExcludedIPRanges[:1] })
 		}, 0, "could sign for addresses"},
+		{"names excluded", func(t *files) {
+			t.resign(func(c *x509.Certificate) { c.ExcludedDNSDomains = []string{"s01.upd.kaspersky.com"} })
+		}, 0, `excludes "s01.upd.kaspersky.com"`},
+		{"any use", func(t *files) {
+			t.resign(func(c *x509.Certificate) { c.ExtKeyUsage = nil })
+		}, 0, "could sign for more than servers"},
+		{"another use", func(t *files) {
+			t.resign(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
+		}, 0, "or not for them"},
+		{"no signing", func(t *files) {
+			t.resign(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign })
+		}, 0, "may not sign certificates"},
+		{"further CAs", func(t *files) {
+			t.resign(func(c *x509.Certificate) { c.MaxPathLenZero, c.MaxPathLen = false, -1 })
+		}, 0, "could make further CAs"},
+		{"too large", func(t *files) {
+			t.resign(func(c *x509.Certificate) { c.PermittedDNSDomains = texts(longZones(MaxZones)) })
+		}, 0, "clients take at most 65536"},
+		{"root without CAs below", func(t *files) {
+			t.reroot(func(c *x509.Certificate) { c.MaxPathLen, c.MaxPathLenZero = 0, true })
+		}, 0, "lets no CA be below it"},
+		{"root for clients", func(t *files) {
+			t.reroot(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
+		}, 0, "no client would accept"},
+		{"constrained root", func(t *files) {
+			t.reroot(func(c *x509.Certificate) { c.PermittedDNSDomains = []string{"example.org"} })
+		}, 0, "clients do not agree on those of a root"},
 		{"no CA", func(t *files) {
 			t.resign(func(c *x509.Certificate) { c.IsCA, c.MaxPathLenZero = false, false })
 		}, 0, "is no certificate of a CA"},
@@ -377,6 +406,79 @@ func (t *files) resign(change func(*x509.Certificate)) {
 		t.Fatal(err)
 	}
 	t.replace(intermediateCertificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed.Raw}))
+}
+
+// reroot has the root sign itself changed, with its key and name.
+func (t *files) reroot(change func(*x509.Certificate)) {
+	t.Helper()
+	rootKey, err := readKey(filepath.Join(t.dir, rootPrivateKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := readCertificate(filepath.Join(t.dir, rootCertificate))
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := *c
+	template.Extensions = nil
+	change(&template)
+	signed, err := sign(&template, &template, rootKey.Public(), rootKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.replace(rootCertificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed.Raw}))
+}
+
+// longZones are n names of about 240 letters.
+func longZones(n int) []host.Name {
+	list := make([]host.Name, n)
+	for i := range list {
+		list[i] = host.MustParse(fmt.Sprintf("z%d", i) + strings.Repeat("."+strings.Repeat("a", 57), 4))
+	}
+	return list
+}
+
+func texts(names []host.Name) []string {
+	list := make([]string, len(names))
+	for i, n := range names {
+		list[i] = n.String()
+	}
+	return list
+}
+
+// TestConstraintsOfOtherNames: the intermediate can sign for no mail address and no URI, not even nowhere's.
+func TestConstraintsOfOtherNames(t *testing.T) {
+	t.Parallel()
+	ca, _ := newCA(t)
+	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
+	roots.AddCert(ca.Root())
+	intermediates.AddCert(ca.Intermediate())
+	key, err := newKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []string{"bank.example", "upd.kaspersky.com", nowhere} {
+		for kind, change := range map[string]func(*x509.Certificate){
+			"mail": func(c *x509.Certificate) { c.EmailAddresses = []string{"someone@" + at} },
+			"URI":  func(c *x509.Certificate) { c.URIs = []*url.URL{{Scheme: "https", Host: at, Path: "/"}} },
+		} {
+			template := &x509.Certificate{
+				SerialNumber: big.NewInt(1), NotBefore: start, NotAfter: start.Add(time.Hour), DNSNames: []string{"upd.kaspersky.com"},
+				ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+			}
+			for _, want := range []bool{true, false} { // without it, and with it
+				leaf, err := sign(template, ca.Intermediate(), key.Public(), ca.under.key)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: intermediates, CurrentTime: start})
+				if (err == nil) != want {
+					t.Errorf("%s at %s: %v", kind, at, err)
+				}
+				change(template)
+			}
+		}
+	}
 }
 
 // TestPublicCA wants the digest to be that of the CA in the library's own source.
