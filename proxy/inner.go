@@ -50,6 +50,15 @@ func (s *Server) newInner() *http.Server {
 			}
 			return context.WithValue(ctx, innerKey{}, secure.NetConn())
 		},
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			switch state {
+			case http.StateNew:
+				s.insideOpen.Add(1)
+			case http.StateClosed, http.StateHijacked:
+				s.insideOpen.Done()
+			case http.StateActive, http.StateIdle:
+			}
+		},
 		ErrorLog: errorLog(s.cfg.Log.Named("inner")),
 	}
 }

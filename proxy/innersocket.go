@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -16,11 +17,14 @@ type innerSocket struct {
 	flow     *flow
 	down     io.ReadWriteCloser // the client
 	up       io.ReadWriteCloser // the origin
-	tcp      interface{ SetLinger(int) error }
+	tcp      *net.TCPConn       // the client's
 	idle     time.Duration
 	moved    *time.Timer // ends the socket when nothing moves
 	lifetime *time.Timer
 	cut      atomic.Bool
+
+	over    chan struct{} // closed when the origin's side is to be closed
+	overNow sync.Once
 }
 
 // innerWebSocket goes on with a WebSocket to which an origin has agreed.
@@ -39,8 +43,14 @@ func (s *Server) innerWebSocket(w http.ResponseWriter, f *flow, resp *http.Respo
 	front := conn.(*frontConn) // HTTP/2 has no upgrades
 	down, held := front.detachStream()
 	early := append(buffered(rw.Reader), held...)
-	l := &innerSocket{flow: f, down: down, up: up, tcp: front.tcp, idle: s.cfg.Idle}
+	l := &innerSocket{flow: f, down: down, up: up, tcp: front.tcp, idle: s.cfg.Idle, over: make(chan struct{})}
+	var origin sync.WaitGroup
+	defer origin.Wait()
 	defer l.close()
+	origin.Go(func() {
+		<-l.over
+		_ = l.up.Close() // TLS says goodbye, for which a stuck origin takes its time
+	})
 	f.setCut(l.abort)
 	if l.idle > 0 {
 		l.moved = time.AfterFunc(l.idle, func() { f.cutFor("idle") })
@@ -56,12 +66,10 @@ func (s *Server) innerWebSocket(w http.ResponseWriter, f *flow, resp *http.Respo
 		return
 	}
 	s.record(f, audit.Start)
-	var origin sync.WaitGroup
 	origin.Go(func() {
 		l.carry(l.down, l.up, nil, &f.out, "upstream")
 	})
 	l.carry(l.up, l.down, early, &f.in, "client")
-	origin.Wait()
 }
 
 // carry moves bytes from one side to the other until the source ends; then both are closed, since either end is the end of a
@@ -100,19 +108,21 @@ func (l *innerSocket) carry(to, from io.ReadWriteCloser, held []byte, count *ato
 	}
 }
 
-// abort ends both sides, the client's with a reset.
+// abort ends both sides, the client's with a reset. It may be called with the locks of this flow and of its connection's held, so
+// it leaves the client's TLS alone: closing that ends the flow of the connection.
 func (l *innerSocket) abort() {
 	if !l.cut.Swap(true) {
 		_ = l.tcp.SetLinger(0)
-		if closer, ok := l.tcp.(io.Closer); ok {
-			_ = closer.Close() // TLS would wait to say goodbye
-		}
-		l.close()
+		_ = l.tcp.Close()
+		l.end()
 	}
 }
 
+// close ends both sides in order. No lock of a flow may be held.
 func (l *innerSocket) close() {
 	l.cut.Store(true)
 	_ = l.down.Close()
-	_ = l.up.Close()
+	l.end()
 }
+
+func (l *innerSocket) end() { l.overNow.Do(func() { close(l.over) }) }

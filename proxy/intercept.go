@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -42,6 +43,7 @@ type interception struct {
 
 	held     []byte // of the client, to be read first
 	lifetime *time.Timer
+	handed   atomic.Bool // to net/http, which ends the flow by Close
 	over     sync.Once
 
 	mu       sync.Mutex
@@ -161,9 +163,22 @@ func (i *interception) run() {
 		s.quiet.refused(f)
 		denyHello(i.tcp, &f.facts)
 		i.finish()
+	case r.Need == policy.NeedRequest || r.State == policy.Unseen:
+		i.concealed()
 	default:
 		i.tunnel()
 	}
+}
+
+// concealed refuses a client that keeps from us what we could see: by its CONNECT the request must be seen, and it speaks no TLS, names
+// no server, or another one than it connected to. Otherwise it would be the client's choice whether a path is judged.
+func (i *interception) concealed() {
+	s, f := i.server, i.flow
+	s.noteGuard(f, "concealed", "the hello is not for the host of the CONNECT, of which the requests must be seen")
+	f.end("guarded")
+	s.record(f, f.last())
+	denyHello(i.tcp, &f.facts)
+	i.finish()
 }
 
 // identify holds the client's first bytes until they tell what the client wants; false if it says nothing.
@@ -197,6 +212,8 @@ func (i *interception) serve() {
 		return
 	}
 	f.intercepted()
+	s.judgeOpen(f) // its next change may have been passed over while it shook hands
+	i.handed.Store(true)
 	if conn.ConnectionState().NegotiatedProtocol == "h2" {
 		s.hand(conn, i)
 		return
@@ -208,6 +225,13 @@ func (i *interception) serve() {
 
 // hand gives a connection to net/http for the requests inside.
 func (s *Server) hand(c net.Conn, i *interception) {
+	select {
+	case <-s.front.over: // before anything else: net/http takes no more
+		i.flow.end("drain")
+		_ = c.Close()
+		return
+	default:
+	}
 	select {
 	case s.insides <- c:
 	case <-s.front.over:
@@ -258,9 +282,12 @@ func (i *interception) Read(p []byte) (int, error) {
 // CloseWrite ends what is written.
 func (i *interception) CloseWrite() error { return i.tcp.CloseWrite() }
 
-// Close ends the connection and its flow.
+// Close ends the connection, and its flow once that is out of our hands. No lock of a flow may be held.
 func (i *interception) Close() error {
 	err := i.tcp.Close()
+	if !i.handed.Load() {
+		return err
+	}
 	i.flow.end("complete")
 	i.finish()
 	return err

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"syscall"
 	"time"
@@ -59,6 +60,9 @@ func (q *quiet) destination(f *flow, guard, detail string) {
 
 // handshake tells of a client that would not be intercepted: most do not trust the CA.
 func (q *quiet) handshake(f *flow, err error) {
+	if op, ok := errors.AsType[*net.OpError](err); !ok || op.Op != "remote error" {
+		return // it left, took too long, or offered nothing that we speak: the record tells that it ended so
+	}
 	q.storms.say(foldKey{aboutHandshake, f.client.Addr(), ""}, f.occasion(), func() []zap.Field {
 		return []zap.Field{
 			zap.String("detail", fmt.Sprintf("%.200s", err)),

@@ -82,6 +82,8 @@ type Server struct {
 	innerTLS *tls.Config   // nil: nothing is intercepted
 	insides  chan net.Conn // to inner
 
+	insideOpen sync.WaitGroup // connections that inner has
+
 	admission *admission
 	door      *door
 	quiet     *quiet
@@ -218,6 +220,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.unwatch()
 	s.beside.Wait()
+	s.insideOpen.Wait() // net/http leaves HTTP/2 a second to say goodbye
 	s.door.wait()
 	s.origins.close()
 	s.road.closeIdle()
