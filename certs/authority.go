@@ -54,11 +54,7 @@ func NewAuthority(commonName string, now time.Time, validity time.Duration) (*Au
 	if validity <= 0 {
 		return nil, fmt.Errorf("certs: validity %v of the authority: want a positive duration", validity)
 	}
-	key, err := newKey()
-	if err != nil {
-		return nil, err
-	}
-	serial, err := newSerial()
+	key, serial, err := newKeyAndSerial()
 	if err != nil {
 		return nil, err
 	}
@@ -149,6 +145,16 @@ func newKey() (*ecdsa.PrivateKey, error) {
 		return nil, fmt.Errorf("certs: make a key: %w", err)
 	}
 	return key, nil
+}
+
+// newKeyAndSerial makes what every new authority begins with.
+func newKeyAndSerial() (*ecdsa.PrivateKey, *big.Int, error) {
+	key, err := newKey()
+	if err != nil {
+		return nil, nil, err
+	}
+	serial, err := newSerial()
+	return key, serial, err
 }
 
 // newSerial returns 128 random bits, well above what RFC 5280, section 4.1.2.2 and browsers ask for.

@@ -87,11 +87,7 @@ func (c *CA) RenewBy() time.Time { return c.Intermediate().NotAfter.Add(-RenewBe
 
 // newRoot makes a root, of a name that no other has.
 func newRoot(now time.Time) (*x509.Certificate, *ecdsa.PrivateKey, error) {
-	key, err := newKey()
-	if err != nil {
-		return nil, nil, err
-	}
-	serial, err := newSerial()
+	key, serial, err := newKeyAndSerial()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -121,11 +117,7 @@ func newIntermediate(root *x509.Certificate, rootKey *ecdsa.PrivateKey, zones []
 	if now.Before(root.NotBefore) || !now.Before(root.NotAfter) {
 		return nil, nil, fmt.Errorf("certs: the root is valid from %s until %s and now is %s: make a new CA, or set the clock", stamp(root.NotBefore), stamp(root.NotAfter), stamp(now))
 	}
-	key, err := newKey()
-	if err != nil {
-		return nil, nil, err
-	}
-	serial, err := newSerial()
+	key, serial, err := newKeyAndSerial()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -55,8 +55,8 @@ type kept struct {
 	from, used time.Time // it may be used from, and not after
 }
 
-// NewIssuer makes an issuer that keeps at most size leaves, at least one. Now is the clock for their validity; if nil,
-// time.Now is used.
+// NewIssuer makes an issuer that keeps at most size leaves, at least one. If by is nil, nothing is permitted until Replace. Now is
+// the clock for the validity of leaves; if nil, time.Now is used.
 func NewIssuer(by Signer, size int, now func() time.Time) (*Issuer, error) {
 	if size < 1 {
 		return nil, fmt.Errorf("certs: room for %d leaves: want at least 1", size)
@@ -69,12 +69,15 @@ func NewIssuer(by Signer, size int, now func() time.Time) (*Issuer, error) {
 		return nil, fmt.Errorf("certs: room for %d leaves: %w", size, err)
 	}
 	i := &Issuer{now: now, leaves: leaves, tickets: newTickets(now)}
-	i.by.Store(by.signing())
+	i.by.Store(&signing{permits: func(host.Name) bool { return false }})
+	if by != nil {
+		i.by.Store(by.signing())
+	}
 	_, err = i.leafKey()
 	return i, err
 }
 
-// Replace has another CA sign from now on, after a renewal. Leaves of the old one are not given out any more; sessions that began
+// Replace has another CA sign from now on, after a renewal, or the first one. Leaves of the old one are not given out any more; sessions that began
 // under it can still be resumed, but not under a name that the new one may not sign for.
 func (i *Issuer) Replace(ca *CA) {
 	i.by.Store(ca.signing())
