@@ -22,7 +22,11 @@ func TestRemindDaily(t *testing.T) {
 			t.Fatal(err)
 		}
 		core, logged := observer.New(zap.WarnLevel)
-		g := &gateway{log: zap.New(core), authority: authority{dir: dir}}
+		ca, err := newAuthority(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := &gateway{log: zap.New(core), authority: ca}
 		if err := g.authority.load(); err != nil {
 			t.Fatal(err)
 		}

@@ -40,7 +40,7 @@ type gateway struct {
 	clients  *proxy.Clients
 	page     *proxy.Page // of refusals, as read at start; nil: the built-in one
 
-	authority authority
+	authority *authority
 	announced string         // the policy and the CA of which announceCA has told
 	roots     *x509.CertPool // of origins; nil: the system's
 
@@ -71,7 +71,9 @@ func newGateway(cfg *config.Config, clk *clock.Clock, log *zap.Logger, records a
 	if g.roots, err = upstreamRoots(cfg); err != nil {
 		return nil, err
 	}
-	g.authority.dir = cfg.CADir()
+	if g.authority, err = newAuthority(cfg.CADir()); err != nil {
+		return nil, err
+	}
 	if err := g.authority.load(); err != nil {
 		return nil, err
 	}
@@ -93,7 +95,7 @@ func (g *gateway) listen(ctx context.Context) error {
 	if err := g.openListeners(ctx); err != nil {
 		return err
 	}
-	pages := map[string]http.Handler{"/proxy.pac": pacHandler(g.proxies), "/cacert": cacertHandler(&g.authority)}
+	pages := map[string]http.Handler{"/proxy.pac": pacHandler(g.proxies), "/cacert": cacertHandler(g.authority)}
 	g.server = g.newServer(pages)
 	return g.newConsole(pages)
 }
@@ -117,7 +119,7 @@ func (g *gateway) newServer(pages map[string]http.Handler) *proxy.Server {
 			Connections: g.connections, PerClient: cfg.Limits.PerClient, PerDestination: cfg.Limits.PerDestination, Rate: cfg.Limits.Rate,
 		},
 		RetryAfter: cfg.Deny.RetryAfter, Page: g.page, Ungoverned: cfg.Audit.Ungoverned,
-		Issuer: &g.authority, Roots: g.roots,
+		Issuer: g.authority.issuer, Roots: g.roots,
 		Operator: proxy.Operator{Name: cfg.Operator.Name, Contact: cfg.Operator.Contact, URL: cfg.Operator.URL},
 	})
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -18,16 +17,16 @@ import (
 // maxLeaves is how many certificates for intercepted names are kept: 10,000 take some 10 MiB.
 const maxLeaves = 10_000
 
-// authority is the CA of a running gateway, which may come, and be renewed, while it runs. It makes the proxy's certificates.
+// authority is the CA of a running gateway, which may come, and be renewed, while it runs.
 type authority struct {
-	dir string // empty: interception is off
-	now atomic.Pointer[authorityNow]
+	dir    string // empty: interception is off
+	issuer *certs.Issuer
+	ca     atomic.Pointer[certs.CA] // nil: there is none yet
 }
 
-type authorityNow struct {
-	ca     *certs.CA
-	issuer *certs.Issuer
-	serve  *tls.Config
+func newAuthority(dir string) (*authority, error) {
+	issuer, err := certs.NewIssuer(nil, maxLeaves, nil)
+	return &authority{dir: dir, issuer: issuer}, err
 }
 
 // load reads the CA, if there is one. What was in force stays if that fails.
@@ -35,27 +34,19 @@ func (a *authority) load() error {
 	if a.dir == "" {
 		return nil
 	}
+	was := a.ca.Load()
 	ca, err := certs.Load(a.dir, time.Now())
 	if err != nil {
 		// A CA that was never made; one that is gone is another matter.
-		if errors.Is(err, fs.ErrNotExist) && a.now.Load() == nil && !holdsCA(a.dir) {
+		if errors.Is(err, fs.ErrNotExist) && was == nil && !holdsCA(a.dir) {
 			return nil
 		}
 		return caError(err)
 	}
-	was := a.now.Load()
-	if was != nil {
-		if !was.ca.Intermediate().Equal(ca.Intermediate()) {
-			was.issuer.Replace(ca)
-			a.now.Store(&authorityNow{ca, was.issuer, was.serve})
-		}
-		return nil
+	if was == nil || !was.Intermediate().Equal(ca.Intermediate()) {
+		a.issuer.Replace(ca)
+		a.ca.Store(ca)
 	}
-	issuer, err := certs.NewIssuer(ca, maxLeaves, nil)
-	if err != nil {
-		return failed(err, "")
-	}
-	a.now.Store(&authorityNow{ca, issuer, issuer.ServerConfig("h2", "http/1.1")})
 	return nil
 }
 
@@ -65,38 +56,18 @@ func holdsCA(dir string) bool {
 	return err == nil
 }
 
-// Permits tells whether there is a CA that may sign for a name.
-func (a *authority) Permits(name host.Name) bool {
-	now := a.now.Load()
-	return now != nil && now.issuer.Permits(name)
-}
-
-// ServerConfig is for the proxy, which asks Permits before. The protocols are those of load.
-func (a *authority) ServerConfig(...string) *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			now := a.now.Load()
-			if now == nil {
-				return nil, errors.New("there is no CA")
-			}
-			return now.serve, nil
-		},
-	}
-}
-
 // root returns the certificate that clients trust, and nil if there is no CA.
 func (a *authority) root() *x509.Certificate {
-	if now := a.now.Load(); now != nil {
-		return now.ca.Root()
+	if ca := a.ca.Load(); ca != nil {
+		return ca.Root()
 	}
 	return nil
 }
 
 // serial tells one CA from the next; empty if there is none.
 func (a *authority) serial() string {
-	if now := a.now.Load(); now != nil {
-		return now.ca.Intermediate().SerialNumber.String()
+	if ca := a.ca.Load(); ca != nil {
+		return ca.Intermediate().SerialNumber.String()
 	}
 	return ""
 }
@@ -105,7 +76,7 @@ func (a *authority) serial() string {
 func (a *authority) uncovered(zones []host.Name) []host.Name {
 	var list []host.Name
 	for _, z := range zones {
-		if !a.Permits(z) {
+		if !a.issuer.Permits(z) {
 			list = append(list, z)
 		}
 	}
@@ -114,18 +85,18 @@ func (a *authority) uncovered(zones []host.Name) []host.Name {
 
 // due tells whether the CA should have been renewed at an instant, and by when; it is false if there is none.
 func (a *authority) due(at time.Time) (renewBy time.Time, is bool) {
-	now := a.now.Load()
-	if now == nil {
+	ca := a.ca.Load()
+	if ca == nil {
 		return time.Time{}, false
 	}
-	renewBy = now.ca.RenewBy()
+	renewBy = ca.RenewBy()
 	return renewBy, !at.Before(renewBy)
 }
 
 // notAfter is when the intermediate ends; zero if there is no CA.
 func (a *authority) notAfter() time.Time {
-	if now := a.now.Load(); now != nil {
-		return now.ca.Intermediate().NotAfter
+	if ca := a.ca.Load(); ca != nil {
+		return ca.Intermediate().NotAfter
 	}
 	return time.Time{}
 }
