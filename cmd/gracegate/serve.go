@@ -79,7 +79,6 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, out io.Writ
 		return err
 	}
 	announce(cfg, g.policy(), clk, log)
-	g.announceCA()
 	g.connections = processFiles().fitConnections(cfg.Limits.Connections, log)
 	if g.passed, err = takePassed(); err == nil {
 		err = g.listen(ctx)
@@ -100,6 +99,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, out io.Writ
 			return failed(err, "--ready-file names a file that can be written")
 		}
 	}
+	g.announceCA() // it goes through all names, which may be a million
 	cut := g.attend(ctx, newSupervisor(log), hup, files, release)
 	log.Info("stopped", zap.Bool("flows_cut", cut))
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {

@@ -63,9 +63,15 @@ func (w *watcher) run(ctx context.Context, log *zap.Logger, changed func()) {
 	}
 }
 
-// watchAround watches the directories in which a change would show.
+// watchAround watches the directories in which a change would show. One that is not there is seen to come by its parent.
 func (w *watcher) watchAround() {
-	watchAround(w.notify, w.policyFile, w.catalogDir)
+	if w.policyFile != "" {
+		watchLinks(w.notify, w.policyFile)
+		_ = w.notify.Add(filepath.Dir(w.policyFile))
+	}
+	if w.catalogDir != "" {
+		w.watchCatalog()
+	}
 	if w.caDir != "" {
 		watchLinks(w.notify, w.caDir)
 		// Who has no CA yet has no directory for data either: the nearest one that is there shows what comes.
@@ -76,57 +82,45 @@ func (w *watcher) watchAround() {
 	}
 }
 
-// print tells two states of the files apart. Of a CA, also those of its key, whose mode may have been mended.
-func (w *watcher) print() string {
-	all := filesPrint(w.policyFile, w.catalogDir)
-	if w.caDir == "" {
-		return all
-	}
-	for _, name := range []string{"root.pem", "intermediate.pem", "intermediate.key"} {
-		if info, err := os.Stat(filepath.Join(w.caDir, name)); err == nil {
-			all += " " + catalog.Stamp(info)
-		}
-	}
-	return all
-}
-
-// filesPrint tells two states of the files apart.
-func filesPrint(policyFile, catalogDir string) string {
-	of, err := catalog.Fingerprint(catalogDir)
-	if err != nil {
-		of = err.Error()
-	}
-	if policyFile == "" {
-		return of
-	}
-	info, err := os.Stat(policyFile)
-	if err != nil {
-		return of + err.Error()
-	}
-	return of + " " + catalog.Stamp(info)
-}
-
-// watchAround watches the directories in which a change would show. One that is not there is seen to come by its parent.
-func watchAround(w *fsnotify.Watcher, policyFile, catalogDir string) {
-	if policyFile != "" {
-		watchLinks(w, policyFile)
-		_ = w.Add(filepath.Dir(policyFile))
-	}
-	if catalogDir == "" {
-		return
-	}
-	watchLinks(w, catalogDir)
-	_ = w.Add(filepath.Dir(catalogDir))
-	_ = filepath.WalkDir(catalogDir, func(path string, d os.DirEntry, err error) error {
+func (w *watcher) watchCatalog() {
+	watchLinks(w.notify, w.catalogDir)
+	_ = w.notify.Add(filepath.Dir(w.catalogDir))
+	_ = filepath.WalkDir(w.catalogDir, func(path string, d os.DirEntry, err error) error {
 		if err == nil && (d.IsDir() || d.Type()&os.ModeSymlink != 0) {
-			watchLinks(w, path)
-			_ = w.Add(path)
+			watchLinks(w.notify, path)
+			_ = w.notify.Add(path)
 		}
 		return nil
 	})
 	for _, sub := range []string{"", "vendors", "restrictions"} {
-		_ = w.Add(filepath.Join(catalogDir, sub))
+		_ = w.notify.Add(filepath.Join(w.catalogDir, sub))
 	}
+}
+
+// print tells two states of the files apart. Of a CA, also those of its key, whose mode may have been mended.
+func (w *watcher) print() string {
+	all, err := catalog.Fingerprint(w.catalogDir)
+	if err != nil {
+		all = err.Error()
+	}
+	var files []string
+	if w.policyFile != "" {
+		files = append(files, w.policyFile)
+	}
+	if w.caDir != "" {
+		for _, name := range []string{"root.pem", "intermediate.pem", "intermediate.key"} {
+			files = append(files, filepath.Join(w.caDir, name))
+		}
+	}
+	for _, name := range files {
+		info, err := os.Stat(name)
+		if err != nil {
+			all += " " + err.Error()
+		} else {
+			all += " " + catalog.Stamp(info)
+		}
+	}
+	return all
 }
 
 // watchLinks watches the directory of every symlink on the way to path.
