@@ -49,7 +49,7 @@ type Record struct {
 	Host   host.Name
 	Port   uint16
 	URL    string // userinfo, query and fragment are dropped on writing
-	Path   string // as it was judged: policy/match.CleanPath
+	Path   string // as it was judged: see policy.ReadPath
 	SNI    host.Name
 	Hello  policy.Hello
 	ECH    bool

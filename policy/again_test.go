@@ -204,7 +204,7 @@ func FuzzReadPath(f *testing.F) {
 			}
 			return
 		}
-		if clean, ok := CleanPath(raw); clean != path || !ok {
+		if clean, ok := cleanPath(raw); clean != path || !ok {
 			t.Errorf("%q is read as %q, and its canonical form is %q, %t", raw, path, clean, ok)
 		}
 		if again == path || !strings.ContainsAny(path, `%\;`) && again != "" {

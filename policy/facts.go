@@ -64,11 +64,11 @@ const (
 )
 
 // ReadPath reads the path of a request, raw as it came, as a server would that keeps to the rules: that is its one canonical
-// form, see CleanPath. again is how a more lenient server could read it, see match.ReadAgain: decoded once more, with backslashes
+// form, see cleanPath. again is how a more lenient server could read it, see match.ReadAgain: decoded once more, with backslashes
 // as slashes and without path parameters. It is empty where that makes no difference, as for nearly all. ok is false for a path
 // that cannot be read, or in more ways than these two.
 func ReadPath(raw string) (path, again string, ok bool) {
-	if path, ok = CleanPath(raw); !ok {
+	if path, ok = cleanPath(raw); !ok {
 		return "", "", false
 	}
 	if again, ok = match.ReadAgain(path); !ok {
@@ -77,11 +77,11 @@ func ReadPath(raw string) (path, again string, ok bool) {
 	return path, again, true
 }
 
-// CleanPath is the one canonical form of a request path, as match.CleanPath makes it: decoded once, dot segments and double
+// cleanPath is the one canonical form of a request path, as match.CleanPath makes it: decoded once, dot segments and double
 // slashes resolved, without query. It is false for a path that cannot be decoded, and for one that two readers could take for
 // different ones: with "..", it matters whether an encoded slash is one, and whether an empty segment is one (RFC 3986, section
 // 5.2.4, says it is; many servers merge slashes first).
-func CleanPath(raw string) (string, bool) {
+func cleanPath(raw string) (string, bool) {
 	path, _, _ := strings.Cut(raw, "?")
 	if path, _, _ = strings.Cut(path, "#"); strings.Contains(path, "..") || strings.Contains(path, "%2") {
 		path = plainDots.Replace(path)

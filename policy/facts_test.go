@@ -18,7 +18,7 @@ func TestCleanPathRefusesTwoReadings(t *testing.T) {
 		"/v6%2f%2e%2e/x":              "",
 		"/v6/%0d/../index/u1313g.xml": "",
 	} {
-		got, ok := CleanPath(raw)
+		got, ok := cleanPath(raw)
 		if got != want || ok != (want != "") {
 			t.Errorf("%s: got %q, %t, want %q", raw, got, ok, want)
 		}
