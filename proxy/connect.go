@@ -109,21 +109,31 @@ func (s *Server) enter(w http.ResponseWriter, by asker, f *flow) bool {
 // refuse records and then answers a flow that the policy blocks.
 func (s *Server) refuse(w http.ResponseWriter, by asker, f *flow) {
 	f.status = s.refusals.status(&f.ruling)
+	s.refer(f)
+	s.refused(f)
+	s.refusals.policy(w, by, f)
+}
+
+// refused notes, before it is told to the client, that the policy blocks a flow.
+func (s *Server) refused(f *flow) {
 	f.end("refused")
 	s.count(f)
-	s.refer(f)
 	s.record(f, audit.Refused)
 	s.quiet.refused(f)
-	s.refusals.policy(w, by, f)
 }
 
 // wrongPort records and answers a flow that the port guard refuses, before any dial.
 func (s *Server) wrongPort(w http.ResponseWriter, by asker, f *flow) {
 	detail := fmt.Sprintf("port %d is not opened for this proxy", f.facts.Port)
 	s.noteGuard(f, "port", fmt.Sprintf("%s; upstream.ports: [%d] would open it", detail, f.facts.Port))
-	f.status = http.StatusForbidden
+	s.guarded(w, by, f, guardRefusal("port", detail))
+}
+
+// guarded records and answers a flow that a guard refuses, once the guard is noted.
+func (s *Server) guarded(w http.ResponseWriter, by asker, f *flow, a *refusal) {
+	f.status = a.Status
 	f.end("guarded")
-	a := s.about(f, guardRefusal("port", detail))
+	a = s.about(f, a)
 	s.record(f, f.last())
 	s.refusals.write(w, by, a)
 }

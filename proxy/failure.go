@@ -34,8 +34,8 @@ func failureOf(err error) failure {
 			return failure{http.StatusBadGateway, dial.Reason, "destination_unavailable", "the origin could not be reached"}
 		}
 	}
-	if reason, proxy, detail := certificateTrouble(err); reason != "" {
-		return failure{http.StatusBadGateway, reason, proxy, detail}
+	if why, ok := tlsFailure(err); ok {
+		return why
 	}
 	if timeout, ok := errors.AsType[interface {
 		error

@@ -246,24 +246,20 @@ func (c *frontConn) giveBack() {
 //
 // If the client is at fault already, the connection is handed over closed.
 func (c *frontConn) Detach() (tcp *net.TCPConn, early []byte) {
+	return c.tcp, c.detach()
+}
+
+// detach is Detach for whatever the front reads from.
+func (c *frontConn) detach() (early []byte) {
 	if c.faulted.Swap(false) {
 		_ = c.tcp.Close()
 	} else {
 		early = bytes.Clone(c.buf[c.r:c.w])
-		_ = c.tcp.SetDeadline(time.Time{})
+		_ = c.Conn.SetDeadline(time.Time{})
 	}
 	c.giveBack()
 	c.free, c.end = 0, net.ErrClosed
-	return c.tcp, early
-}
-
-// detachStream is Detach for what the front reads from, if that is no TCP connection.
-func (c *frontConn) detachStream() (stream net.Conn, early []byte) {
-	early = bytes.Clone(c.buf[c.r:c.w])
-	c.giveBack()
-	c.free, c.end = 0, net.ErrClosed
-	_ = c.Conn.SetDeadline(time.Time{})
-	return c.Conn, early
+	return early
 }
 
 // CloseWrite ends the answers; net/http does it before it waits for a client that is still sending.

@@ -181,13 +181,9 @@ func (i *interception) agrees(r *http.Request, f *flow) bool {
 func (s *Server) misdirected(w http.ResponseWriter, by asker, f *flow) {
 	const detail = "the request is for another host than its connection"
 	s.noteGuard(f, "misdirected", detail)
-	f.status = http.StatusMisdirectedRequest
-	f.end("guarded")
-	a := s.about(f, &refusal{
-		Status: f.status, Title: "Refused by this gateway", Detail: sentence(detail), Error: "http_request_denied", ID: "misdirected", Kind: "gateway",
+	s.guarded(w, by, f, &refusal{
+		Status: http.StatusMisdirectedRequest, Title: "Refused by this gateway", Detail: sentence(detail), Error: "http_request_denied", ID: "misdirected", Kind: "gateway",
 	})
-	s.record(f, f.last())
-	s.refusals.write(w, by, a)
 }
 
 // secureAuthority writes a host and port as they stand in an https URL.

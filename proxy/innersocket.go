@@ -14,14 +14,12 @@ import (
 
 // innerSocket carries a WebSocket inside of an intercepted connection, over TLS on both sides, until one of them ends.
 type innerSocket struct {
-	flow     *flow
-	down     io.ReadWriteCloser // the client
-	up       io.ReadWriteCloser // the origin
-	tcp      *net.TCPConn       // the client's
-	idle     time.Duration
-	moved    *time.Timer // ends the socket when nothing moves
-	lifetime *time.Timer
-	cut      atomic.Bool
+	flow  *flow
+	down  io.ReadWriteCloser // the client
+	up    io.ReadWriteCloser // the origin
+	tcp   *net.TCPConn       // the client's
+	stall *stall             // begun anew whenever something moves
+	cut   atomic.Bool
 
 	over    chan struct{} // closed when the origin's side is to be closed
 	overNow sync.Once
@@ -41,9 +39,8 @@ func (s *Server) innerWebSocket(w http.ResponseWriter, f *flow, resp *http.Respo
 		return
 	}
 	front := conn.(*frontConn) // HTTP/2 has no upgrades
-	down, held := front.detachStream()
-	early := append(buffered(rw.Reader), held...)
-	l := &innerSocket{flow: f, down: down, up: up, tcp: front.tcp, idle: s.cfg.Idle, over: make(chan struct{})}
+	early := append(buffered(rw.Reader), front.detach()...)
+	l := &innerSocket{flow: f, down: front.Conn, up: up, tcp: front.tcp, stall: s.newStall(f), over: make(chan struct{})}
 	var origin sync.WaitGroup
 	defer origin.Wait()
 	defer l.close()
@@ -52,15 +49,12 @@ func (s *Server) innerWebSocket(w http.ResponseWriter, f *flow, resp *http.Respo
 		_ = l.up.Close() // TLS says goodbye, for which a stuck origin takes its time
 	})
 	f.setCut(l.abort)
-	if l.idle > 0 {
-		l.moved = time.AfterFunc(l.idle, func() { f.cutFor("idle") })
-		defer l.moved.Stop()
-	}
+	l.stall.begin()
+	defer l.stall.stop()
 	if s.cfg.Lifetime > 0 {
-		l.lifetime = time.AfterFunc(s.cfg.Lifetime, func() { f.cutFor("lifetime") })
-		defer l.lifetime.Stop()
+		defer time.AfterFunc(s.cfg.Lifetime, func() { f.cutFor("lifetime") }).Stop()
 	}
-	if _, err := down.Write(headOf(resp)); err != nil {
+	if _, err := l.down.Write(headOf(resp)); err != nil {
 		f.end("client")
 		l.abort()
 		return
@@ -81,9 +75,7 @@ func (l *innerSocket) carry(to, from io.ReadWriteCloser, held []byte, count *ato
 	for {
 		if n > 0 {
 			count.Add(int64(n))
-			if l.moved != nil {
-				l.moved.Reset(l.idle)
-			}
+			l.stall.begin()
 			if held == nil {
 				held = buf[:n]
 			}

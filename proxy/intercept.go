@@ -157,10 +157,7 @@ func (i *interception) run() {
 	case s.mustIntercept(f, &r):
 		i.serve()
 	case r.Verdict == policy.Block:
-		f.end("refused")
-		s.count(f)
-		s.record(f, audit.Refused)
-		s.quiet.refused(f)
+		s.refused(f)
 		denyHello(i.tcp, &f.facts)
 		i.finish()
 	case r.Need == policy.NeedRequest || r.State == policy.Unseen:
@@ -190,11 +187,12 @@ func (i *interception) identify() bool {
 		if err != nil {
 			return false
 		}
+		_ = i.tcp.SetReadDeadline(time.Time{})
 		i.held = first[:n]
 	}
 	rest := helloReader{Conn: i.tcp, limit: i.server.cfg.Hello}
 	info, held, err := hello.Read(&rest, i.held)
-	_ = i.tcp.SetReadDeadline(time.Time{})
+	rest.done()
 	i.held = held
 	i.flow.see(func(facts *policy.Facts) { note(facts, &info, err) })
 	return true

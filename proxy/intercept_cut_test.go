@@ -87,3 +87,25 @@ func TestInterceptConcealed(t *testing.T) {
 	}
 	l.records.wait(t, "concealed", func(r audit.Record) bool { return r.Guard == "concealed" && r.Event == audit.Refused })
 }
+
+// TestInterceptSocketFault wants a client that talks before its WebSocket is agreed to, in what is no request, closed: what stands
+// for the fault must not reach the origin.
+func TestInterceptSocketFault(t *testing.T) {
+	t.Parallel()
+	cfg, roots, _ := secureConfig(t)
+	got := make(chan string, 1)
+	o := rawOrigin(t, func(c *net.TCPConn) {
+		s := tls.Server(c, cfg)
+		readHead(s)
+		_, _ = io.WriteString(s, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		rest, _ := io.ReadAll(s)
+		got <- string(rest)
+	})
+	l := newLooker(t, rigSetup{hosts: map[string]string{mixed: o.addr}}, roots)
+	w := l.secureWire(mixed)
+	w.send("GET /ws HTTP/1.1\r\nHost: " + mixed + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x05hello")
+	_, _ = io.Copy(io.Discard, w.in)
+	if rest := <-got; rest != "" {
+		t.Errorf("the origin got %q", rest)
+	}
+}

@@ -127,8 +127,8 @@ func frontOfRequest(r *http.Request) *frontConn {
 	return c
 }
 
-// stall ends an HTTP/2 stream whose client takes or gives nothing for too long. Elsewhere the connection has deadlines. Nil
-// has no end.
+// stall ends a flow of which nothing moves for too long where no connection has deadlines for that: a stream of HTTP/2, whose client
+// takes or gives nothing, and a WebSocket inside of TLS. Nil has no end.
 type stall struct {
 	timer *time.Timer
 	limit time.Duration

@@ -60,46 +60,51 @@ func refuseRevoked(state tls.ConnectionState) error {
 	return nil
 }
 
-// certificateTrouble tells, in a sentence for people, what is wrong with an origin's TLS; empty if the error is about
-// something else.
-func certificateTrouble(err error) (reason, proxy, detail string) {
-	const unsent = "; the request was not sent"
+// tlsFailure is the failure for an error of TLS with an origin, told in a sentence for people; false if the error is about something
+// else.
+func tlsFailure(err error) (failure, bool) {
+	bad := func(reason, proxy, detail string) (failure, bool) {
+		return failure{http.StatusBadGateway, reason, proxy, detail + "; the request was not sent"}, true
+	}
+	certificate := func(detail string) (failure, bool) {
+		return bad("certificate", "tls_certificate_error", "the origin's certificate "+detail)
+	}
 	if revoked, ok := errors.AsType[*revokedError](err); ok {
-		return "certificate", "tls_certificate_error", "the origin's " + revoked.Error()[len("the "):] + unsent
+		return certificate("was revoked on " + day(revoked.at))
 	}
 	if wrong, ok := errors.AsType[x509.HostnameError](err); ok {
-		return "certificate", "tls_certificate_error", "the origin's certificate is not for " + quoteName(wrong.Host) + unsent
+		return certificate("is not for " + quoteName(wrong.Host))
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return "certificate", "tls_certificate_error", "the origin's certificate was not issued by an authority that this gateway trusts" + unsent
+		return certificate("was not issued by an authority that this gateway trusts")
 	}
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
 		if invalid.Reason == x509.Expired && invalid.Cert != nil {
-			return "certificate", "tls_certificate_error", validity(invalid.Cert, time.Now()) + unsent
+			return certificate(validity(invalid.Cert, time.Now()))
 		}
-		return "certificate", "tls_certificate_error", "the origin's certificate may not be used for this host" + unsent
+		return certificate("may not be used for this host")
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return "certificate", "tls_certificate_error", "the origin's certificate cannot be verified" + unsent
+		return certificate("cannot be verified")
 	}
 	// An alert is an error of no exported type, in one of these two.
 	if alert, ok := errors.AsType[*net.OpError](err); ok && (alert.Op == "remote error" || alert.Op == "local error") {
-		return "tls", "tls_alert_received", fmt.Sprintf("TLS with the origin failed (%.80s)%s", alert.Err, unsent)
+		return bad("tls", "tls_alert_received", fmt.Sprintf("TLS with the origin failed (%.80s)", alert.Err))
 	}
 	if strings.HasPrefix(err.Error(), "tls: ") {
-		return "tls", "tls_protocol_error", "TLS with the origin failed" + unsent
+		return bad("tls", "tls_protocol_error", "TLS with the origin failed")
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return "tls", "tls_protocol_error", "the origin does not speak TLS" + unsent
+		return bad("tls", "tls_protocol_error", "the origin does not speak TLS")
 	}
-	return "", "", ""
+	return failure{}, false
 }
 
 func validity(c *x509.Certificate, now time.Time) string {
 	if now.Before(c.NotBefore) {
-		return "the origin's certificate is valid only from " + day(c.NotBefore)
+		return "is valid only from " + day(c.NotBefore)
 	}
-	return "the origin's certificate expired on " + day(c.NotAfter)
+	return "expired on " + day(c.NotAfter)
 }
 
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }

@@ -66,10 +66,7 @@ func (t *tunnel) run() {
 		return
 	}
 	if r.Verdict == policy.Block {
-		f.end("refused")
-		s.count(f)
-		s.record(f, audit.Refused)
-		s.quiet.refused(f)
+		s.refused(f)
 		t.recorded = true
 		t.refuse()
 		return
