@@ -47,6 +47,7 @@ type flow struct {
 	cut      func() // ends both sides at once; nil before it can be cut
 	counted  bool
 	inside   bool // its requests are seen and judged one by one
+	within   bool // it is such a request: what was decrypted is recorded, whatever it was
 	over     bool // it was cut, or has ended by itself: its connections may carry another flow
 }
 
@@ -269,7 +270,7 @@ func (f *flow) asRecord(event audit.Event, ungoverned bool) *audit.Record {
 // recorded tells whether a record is written of the flow; its lock is held.
 func (f *flow) recorded(ungoverned bool) bool {
 	d := &f.ruling.Decision
-	return d.Governed || d.Verdict == policy.Block || f.guard != "" || ungoverned || f.reference != ""
+	return d.Governed || d.Verdict == policy.Block || f.guard != "" || f.within || ungoverned || f.reference != ""
 }
 
 // clientOf is the client's address as the policy takes it, and as the connection has it: a link-local one with its zone.

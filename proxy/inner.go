@@ -164,7 +164,7 @@ func (i *interception) innerFlow(r *http.Request) (*flow, *Fault) {
 	}
 	u := *r.URL
 	u.Scheme, u.Host, u.User = "https", secureAuthority(name, facts.Port), nil
-	return &flow{kind: "intercepted", started: time.Now(), client: outer.client, url: u.String(), facts: facts, seat: outer.seat}, nil
+	return &flow{kind: "intercepted", started: time.Now(), client: outer.client, url: u.String(), facts: facts, seat: outer.seat, within: true}, nil
 }
 
 // agrees tells whether a request is for the very host that its connection was made to, by certificate, by CONNECT, and by port:

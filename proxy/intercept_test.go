@@ -58,7 +58,7 @@ func TestInterceptByPath(t *testing.T) {
 		t.Run(fmt.Sprintf("http2 %v", http2), func(t *testing.T) {
 			t.Parallel()
 			o, roots := secureOrigin(t, tell)
-			l := newLooker(t, rigSetup{hosts: map[string]string{mixed: o.addr}}, roots)
+			l := newLooker(t, rigSetup{hosts: map[string]string{mixed: o.addr}, change: func(c *Config) { c.Ungoverned = false }}, roots)
 			b := l.browser(http2)
 			ok := l.look(b, "https://"+mixed+"/other?q=1").want(t, 200)
 			if ok.body != "HTTP/1.1 GET "+mixed+"/other?q=1" {
@@ -263,5 +263,28 @@ func TestInterceptCut(t *testing.T) {
 				return r.Kind == "intercepted" && r.Ended == "cut" && r.Verdict == policy.Block
 			})
 		})
+	}
+}
+
+// TestInterceptRecordsAll wants whatever was decrypted recorded, also what no text governs: here the other paths of a host of
+// which a rule blocks one.
+func TestInterceptRecordsAll(t *testing.T) {
+	t.Parallel()
+	o, roots := secureOrigin(t, tell)
+	l := newLooker(t, rigSetup{hosts: map[string]string{"two.acme.example": o.addr}, change: func(c *Config) { c.Ungoverned = false }}, roots)
+	l.enforceText(operatorYAML+`  - {id: no-codebase, vendor: own, channels: [codebase], reason: "not here", phases: [{from: 2024-01-01T00:00:00Z, effect: block}]}
+vendors:
+  - vendor: own
+    name: Own
+    sources: {own: {title: "the tests", url: "https://own.example/", checked: 2026-01-02, grade: operator}}
+    endpoints:
+      - {host: two.acme.example, paths: ["/sig/**"], channels: [signatures], sources: [own]}
+      - {host: two.acme.example, paths: ["/base/**"], channels: [codebase], sources: [own]}
+`, policy.Allow)
+	b := l.browser(true)
+	l.look(b, "https://two.acme.example/sig/a").want(t, 200)
+	l.look(b, "https://two.acme.example/base/a").want(t, 403)
+	for path, event := range map[string]audit.Event{"/sig/a": audit.End, "/base/a": audit.Refused} {
+		l.records.wait(t, path, func(r audit.Record) bool { return r.Path == path && r.Event == event && r.Kind == "intercepted" })
 	}
 }
