@@ -138,10 +138,7 @@ func (l *line) tls(r *Record) {
 }
 
 func (l *line) decision(r *Record) {
-	verdict, state, category, id := r.Verdict, r.State, r.Cause.Kind, r.Cause.ID
-	if r.Guard != "" { // a guard comes before the policy, whatever that would have said
-		verdict, state, category, id = policy.Block, policy.Guarded, "guard", r.Guard
-	}
+	verdict, state, category, id := r.outcome()
 	l.instant("gracegate.policy_time", r.PolicyTime)
 	l.text("gracegate.verdict", verdict.String())
 	l.text("gracegate.state", state.String())
