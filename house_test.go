@@ -30,13 +30,14 @@ var mayImport = map[string][]string{
 	"policy/source":  {"policy", "policy/host", "policy/instant"},
 	"policy/catalog": {"policy", "policy/source"},
 	"audit":          {"policy", "policy/host"},
+	"audit/journal":  {"audit"},
 	"certs":          {"policy/host"},
 	"config":         {"policy/host"},
 	"proxy":          {"policy", "policy/host", "audit", "proxy/hello"},
 	"console":        {"policy", "audit"},
 	"cmd/gracegate": {
 		"policy", "policy/host", "policy/instant", "policy/match", "policy/source", "policy/catalog", "policy/clock",
-		"proxy", "proxy/hello", "proxy/divert", "audit", "certs", "config", "console",
+		"proxy", "proxy/hello", "proxy/divert", "audit", "audit/journal", "certs", "config", "console",
 	},
 }
 

@@ -57,6 +57,9 @@ func (f *fields) event(r *Record) {
 	}
 	f.add(zap.String("event.dataset", "gracegate.flow"))
 	f.add(zap.String("event.kind", "event"))
+	if r.Numbered {
+		f.add(zap.Uint64("event.sequence", r.Sequence))
+	}
 	f.text("event.id", r.Reference)
 	f.add(zap.Strings("event.category", category))
 	f.add(zap.Strings("event.type", kinds))
@@ -65,6 +68,7 @@ func (f *fields) event(r *Record) {
 	f.number("event.duration", r.Duration.Nanoseconds())
 	f.text("gracegate.kind", r.Kind)
 	f.text("gracegate.ended", r.Ended)
+	f.number("gracegate.lost_before", int64(r.Lost))
 }
 
 func (f *fields) client(r *Record) {
@@ -120,6 +124,7 @@ func (f *fields) decision(r *Record) {
 		verdict, state, category, id = policy.Block, policy.Guarded, "guard", r.Guard
 	}
 	f.instant("gracegate.policy_time", r.PolicyTime)
+	f.text("gracegate.clock", r.Clock.String())
 	f.text("gracegate.verdict", verdict.String())
 	f.text("gracegate.state", state.String())
 	f.text("gracegate.need", r.Need.String())
@@ -138,6 +143,7 @@ func (f *fields) decision(r *Record) {
 		f.text("rule.reference", r.Cause.URL)
 		f.flag("gracegate.floor", r.Cause.Floor)
 	}
+	f.list("gracegate.reasons", r.Reasons)
 	if category == "restriction" {
 		f.text("gracegate.mode", r.Cause.Mode.String())
 	}
@@ -250,6 +256,7 @@ func randomRecord(rnd *rand.Rand, more ...string) *Record {
 		channels[i] = policy.Channel(rnd.IntN(20))
 	}
 	r := &Record{
+		Sequence: uint64(rnd.Int64()), Numbered: rnd.IntN(2) == 0, Lost: uint64(rnd.IntN(2)), Reasons: list(), Clock: policy.ClockState(rnd.IntN(3)),
 		Time: instant(), PolicyTime: instant(), Event: Event(rnd.IntN(4)), Reference: text(), Kind: text(), Client: addr(), User: text(), MAC: text(),
 		Site: text(), Persons: list(), Method: text(), Scheme: text(), Host: name(), Port: uint16(number()), URL: text(), Path: text(),
 		SNI: name(), Hello: policy.Hello(rnd.IntN(6)), ECH: rnd.IntN(2) == 0, ALPN: text(), Vendor: text(), Channels: channels,

@@ -75,6 +75,9 @@ func (l *line) event(r *Record) {
 	if denied(r) {
 		allowed, outcome = `"denied"]`, "failure"
 	}
+	if r.Numbered {
+		l.count("event.sequence", int64(r.Sequence)) //nolint:gosec // nobody has written 2^63 records
+	}
 	l.text("event.id", r.Reference)
 	*l = append(*l, category...)
 	*l = append(*l, `,"event.type":["connection",`...)
@@ -85,6 +88,7 @@ func (l *line) event(r *Record) {
 	l.number("event.duration", r.Duration.Nanoseconds())
 	l.text("gracegate.kind", r.Kind)
 	l.text("gracegate.ended", r.Ended)
+	l.number("gracegate.lost_before", int64(r.Lost)) //nolint:gosec // a count
 }
 
 func (l *line) client(r *Record) {
@@ -140,6 +144,7 @@ func (l *line) tls(r *Record) {
 func (l *line) decision(r *Record) {
 	verdict, state, category, id := r.outcome()
 	l.instant("gracegate.policy_time", r.PolicyTime)
+	l.text("gracegate.clock", r.Clock.String())
 	l.text("gracegate.verdict", verdict.String())
 	l.text("gracegate.state", state.String())
 	l.text("gracegate.need", r.Need.String())
@@ -155,6 +160,9 @@ func (l *line) decision(r *Record) {
 		l.text("rule.name", r.Cause.Title)
 		l.text("rule.reference", r.Cause.URL)
 		l.flag("gracegate.floor", r.Cause.Floor)
+	}
+	if len(r.Reasons) > 0 {
+		l.list("gracegate.reasons", len(r.Reasons), func(i int) string { return r.Reasons[i] })
 	}
 	if category == "restriction" {
 		l.text("gracegate.mode", r.Cause.Mode.String())

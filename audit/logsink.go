@@ -29,25 +29,36 @@ func EncoderConfig() zapcore.EncoderConfig {
 // maxWrite is about how many bytes go into one write.
 const maxWrite = 64 << 10
 
-// logSink has the lines in one buffer, which is at most one line longer than maxWrite.
-type logSink struct {
-	out    io.Writer
-	always string
-	lines  line
-	ends   []int // where each of the lines ends
-	torn   bool  // what was written last broke off within a line
-}
+// Encoder writes records as lines of JSON. The zero value adds nothing to them.
+type Encoder struct{ always string }
 
-// NewLogSink returns a sink that writes one line a record to out, as many lines at a time as are there. The line looks as
-// one that zap's JSON encoder writes with [EncoderConfig]; its members always are in every line. It is JSON in ASCII
-// without control characters. Each text that others chose is cut at 2 KiB, a list at 16 texts, so that the line is at most
-// 128 KiB.
+// NewEncoder returns an encoder whose lines have these members besides those of the record.
+func NewEncoder(always ...zap.Field) Encoder { return Encoder{members(always)} }
+
+// Append appends the line of a record, with its line feed. The line looks as one that zap's JSON encoder writes with
+// [EncoderConfig]. It is JSON in ASCII without control characters. Each text that others chose is cut at 2 KiB, a list at 16
+// texts, so that the line is at most [MaxLine] long.
 //
 // Of a URL, user information, query and fragment are left out; gracegate.query_dropped tells that there was a query.
-// Event.outcome is failure for what was refused or cut. Whoever else writes to out must write whole lines too, and out
-// keeps the writes apart.
+// Event.outcome is failure for what was refused or cut.
+func (e Encoder) Append(to []byte, r *Record) []byte { return appendRecord(to, r, e.always) }
+
+// MaxLine is the most that a line of a record holds.
+const MaxLine = 128 << 10
+
+// logSink has the lines in one buffer, which is at most one line longer than maxWrite.
+type logSink struct {
+	Encoder
+	out   io.Writer
+	lines []byte
+	ends  []int // where each of the lines ends
+	torn  bool  // what was written last broke off within a line
+}
+
+// NewLogSink returns a sink that writes one line a record to out, as many lines at a time as are there, by an encoder with the
+// members always. Whoever else writes to out must write whole lines too, and out keeps the writes apart.
 func NewLogSink(out io.Writer, always ...zap.Field) Sink {
-	return &logSink{out: out, always: members(always)}
+	return &logSink{out: out, Encoder: NewEncoder(always...)}
 }
 
 // members are fields as they stand within a line, each behind its comma.
@@ -85,7 +96,7 @@ func (s *logSink) take(records []*Record) {
 		s.lines = append(s.lines, '\n')
 	}
 	for _, r := range records {
-		s.lines = appendRecord(s.lines, r, s.always)
+		s.lines = s.Append(s.lines, r)
 		s.ends = append(s.ends, len(s.lines))
 		if len(s.lines) >= maxWrite {
 			break

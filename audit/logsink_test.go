@@ -33,13 +33,13 @@ func (o *output) Write(p []byte) (int, error) {
 func recordsOf(users ...string) []*Record {
 	var list []*Record
 	for _, user := range users {
-		list = append(list, &Record{User: user})
+		list = append(list, &Record{Event: End, User: user})
 	}
 	return list
 }
 
 // lineOf is the length of a line of recordsOf with a name of one letter.
-func lineOf(t *testing.T) int { t.Helper(); return len(write(t, &Record{User: "a"})) }
+func lineOf(t *testing.T) int { t.Helper(); return len(write(t, &Record{Event: End, User: "a"})) }
 
 // whole lists the users of the lines that can be read, and counts those that cannot.
 func whole(t *testing.T, out string) (users []string, pieces int) {
@@ -127,8 +127,8 @@ func TestSinkShortWrites(t *testing.T) {
 				out.err = nil
 			}
 			r := &Recorder{sink: NewLogSink(out)}
-			r.write(recordsOf("a", "b", "c", "d"))
-			r.write(recordsOf("e"))
+			r.write(&batch{records: recordsOf("a", "b", "c", "d")})
+			r.write(&batch{records: recordsOf("e")})
 			users, pieces := whole(t, out.String())
 			if got, want := strings.Join(users, ""), tt.users+"e"; got != want || pieces != tt.pieces {
 				t.Errorf("%s, %v: written %s and %d pieces, want %s and %d", tt.name, err, got, pieces, want, tt.pieces)

@@ -32,6 +32,10 @@ func (e Event) String() string {
 // Record is one governed flow, or one refusal, as it is written. Absent values are zero. Who hands a Record to
 // [Recorder.Record] gives it away and touches it no more.
 type Record struct {
+	Sequence uint64 // its number in the journal, from 0 on without a gap; the journal gives it
+	Numbered bool   // it has one
+	Lost     uint64 // how many records were lost just before it
+
 	Time       time.Time // when it was decided
 	PolicyTime time.Time // the instant that the policy was asked about; differs from Time on a simulated clock
 	Event      Event
@@ -58,6 +62,7 @@ type Record struct {
 	Vendor   string // of the endpoint, if one matched
 	Channels []policy.Channel
 
+	Clock      policy.ClockState
 	Verdict    policy.Verdict
 	State      policy.State
 	Need       policy.Need
@@ -66,6 +71,7 @@ type Record struct {
 	Revision   string
 	NextChange time.Time // zero: none
 	NextBlock  time.Time // zero: none
+	Reasons    []string  // all that was weighed, in the order of the law, one line each; the decisive ones first say so
 	Guard      string    // which guard refused, if one did; then the verdict above does not count
 
 	Upstream netip.AddrPort // the address really dialled
@@ -77,7 +83,7 @@ type Record struct {
 }
 
 // Sink is where records end. Write takes some records, at least one, in order; it is called by one goroutine at a time, and
-// must keep neither the slice nor what it points to, nor change it. Written is how many of them, from the first on, are
+// must not keep the slice, nor change the records but for their number. Written is how many of them, from the first on, are
 // recorded. An error tells why the next one is not; those behind it were not tried, and are given to Write again.
 type Sink interface {
 	Write(records []*Record) (written int, err error)

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // maxBatch is how many records the sink gets at a time: about as many as fill one write.
@@ -15,8 +16,10 @@ const maxBatch = 64
 // goroutine.
 type Recorder struct {
 	sink  Sink
-	queue chan *Record
+	queue chan queued
 	done  chan struct{} // closed when the last record is written
+
+	told uint64 // of the lost, how many a record has told of
 
 	lost    atomic.Uint64
 	overrun atomic.Bool  // a record found the queue full, and the queue has not been empty since
@@ -29,27 +32,55 @@ type Recorder struct {
 	closed bool
 }
 
+// queued is a record with whom to tell, if anyone, that it was written, or is lost.
+type queued struct {
+	*Record
+	over chan struct{}
+}
+
+// maxWait is how long a refusal waits for its record. A block never depends on the record, and a sink can hang.
+const maxWait = time.Second
+
 // New starts a recorder with a queue of size records (at least 1). It starts one goroutine, which [Recorder.Close] ends.
 func New(sink Sink, size int) *Recorder {
-	r := &Recorder{sink: sink, queue: make(chan *Record, max(size, 1)), done: make(chan struct{})}
+	r := &Recorder{sink: sink, queue: make(chan queued, max(size, 1)), done: make(chan struct{})}
 	go r.run()
 	return r
 }
 
-// Record queues a record and never blocks. When the queue is full, or the recorder is closed, the record is counted as
-// lost; a full queue also makes the recorder failing until it has drained.
+// Record queues a record. That of a refusal waits until the sink has it, for at most a second: it is written before the refusal
+// is answered. No other blocks. When the queue is full, or the recorder is closed, the record is counted as lost; a full queue
+// also makes the recorder failing until it has drained.
 func (r *Recorder) Record(rec *Record) {
+	q := queued{Record: rec}
+	if rec.Event == Refused {
+		q.over = make(chan struct{}, 1)
+	}
+	if !r.enqueue(q) || q.over == nil {
+		return
+	}
+	limit := time.NewTimer(maxWait)
+	defer limit.Stop()
+	select {
+	case <-q.over:
+	case <-limit.C:
+	}
+}
+
+func (r *Recorder) enqueue(q queued) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		r.lost.Add(1)
-		return
+		return false
 	}
 	select {
-	case r.queue <- rec:
+	case r.queue <- q:
+		return true
 	default:
 		r.overrun.Store(true)
 		r.lost.Add(1)
+		return false
 	}
 }
 
@@ -82,13 +113,14 @@ func (r *Recorder) Close(ctx context.Context) error {
 
 func (r *Recorder) run() {
 	defer close(r.done)
-	batch := make([]*Record, 0, maxBatch)
-	for rec := range r.queue {
+	var b batch
+	for q := range r.queue {
 		runtime.Gosched() // whoever is about to record something does so first: one write for all of them
-		batch = r.gather(append(batch[:0], rec))
-		r.inHand.Store(int64(len(batch)))
-		r.write(batch)
-		clear(batch) // what is written is garbage, though the queue stays empty
+		b.add(q)
+		r.gather(&b)
+		r.inHand.Store(int64(len(b.records)))
+		r.write(&b)
+		b.over()
 		r.mu.Lock()
 		if len(r.queue) == 0 {
 			r.overrun.Store(false)
@@ -97,37 +129,64 @@ func (r *Recorder) run() {
 	}
 }
 
+// batch is what the sink gets at a time, and who waits for it.
+type batch struct {
+	records []*Record
+	waiting []chan struct{}
+}
+
+func (b *batch) add(q queued) {
+	b.records = append(b.records, q.Record)
+	if q.over != nil {
+		b.waiting = append(b.waiting, q.over)
+	}
+}
+
+// over empties the batch. What is written is garbage, though the queue stays empty.
+func (b *batch) over() {
+	for _, over := range b.waiting {
+		over <- struct{}{} // it has room
+	}
+	clear(b.records)
+	clear(b.waiting)
+	b.records, b.waiting = b.records[:0], b.waiting[:0]
+}
+
 // gather adds what else is queued, without waiting for more.
-func (r *Recorder) gather(batch []*Record) []*Record {
-	for len(batch) < maxBatch {
+func (r *Recorder) gather(b *batch) {
+	for len(b.records) < maxBatch {
 		select {
-		case rec, open := <-r.queue:
+		case q, open := <-r.queue:
 			if !open {
-				return batch
+				return
 			}
-			batch = append(batch, rec)
+			b.add(q)
 		default:
-			return batch
+			return
 		}
 	}
-	return batch
 }
 
 // write gives the records to the sink. While that refuses them it gets one at a time, so that one that it cannot take is not
-// tried over and over with those before it.
-func (r *Recorder) write(batch []*Record) {
-	for len(batch) > 0 {
-		part := batch
+// tried over and over with those before it. The first record behind some that were lost tells how many.
+func (r *Recorder) write(b *batch) {
+	for rest := b.records; len(rest) > 0; {
+		part := rest
 		if r.refused.Load() {
-			part = batch[:1]
+			part = rest[:1]
 		}
+		lost := r.lost.Load()
+		part[0].Lost = lost - r.told
 		n, err := r.sink.Write(part)
+		if n > 0 {
+			r.told = lost
+		}
 		if err != nil {
 			n++
 			r.lost.Add(1)
 		}
 		r.refused.Store(err != nil)
-		batch = batch[n:]
-		r.inHand.Store(int64(len(batch)))
+		rest = rest[n:]
+		r.inHand.Store(int64(len(rest)))
 	}
 }

@@ -55,7 +55,7 @@ func TestRecorderOverrun(t *testing.T) {
 				t.Errorf("%s: %+v, want %+v", when, got, want)
 			}
 		}
-		record := func(user string) { r.Record(&Record{User: user}); synctest.Wait() }
+		record := func(user string) { r.Record(&Record{Event: End, User: user}); synctest.Wait() }
 
 		record("a") // is being written
 		record("b")
@@ -94,7 +94,7 @@ func TestRecorderSinkError(t *testing.T) {
 			{full, status{true, 2, 0}},
 			{nil, status{false, 2, 0}},
 		} {
-			r.Record(&Record{})
+			r.Record(&Record{Event: End})
 			sink.gate <- step.result
 			synctest.Wait()
 			if got := r.status(); got != step.want {
@@ -110,7 +110,7 @@ func TestRecorderClose(t *testing.T) {
 		sink := newGated()
 		r := New(sink, 8)
 		for _, user := range []string{"a", "b", "c"} {
-			r.Record(&Record{User: user})
+			r.Record(&Record{Event: End, User: user})
 		}
 		synctest.Wait()
 
@@ -120,7 +120,7 @@ func TestRecorderClose(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "3 records") {
 			t.Errorf("Close while the sink hangs: %v", err)
 		}
-		r.Record(&Record{User: "late"})
+		r.Record(&Record{Event: End, User: "late"})
 		if got, want := r.status(), (status{false, 1, 3}); got != want {
 			t.Errorf("a record after Close: %+v, want %+v", got, want)
 		}
@@ -167,7 +167,7 @@ func TestRecorderUnderLoad(t *testing.T) {
 	for _, user := range strings.Split("abcdefgh", "")[:senders] {
 		wg.Go(func() {
 			for i := range int64(each) {
-				r.Record(&Record{User: user, BytesIn: i})
+				r.Record(&Record{Event: End, User: user, BytesIn: i})
 			}
 		})
 	}
@@ -186,7 +186,7 @@ func TestRecorderSmallestQueue(t *testing.T) {
 		for _, size := range []int{-1, 0, 1} {
 			var n int
 			r := New(sinkFunc(func(*Record) error { n++; return nil }), size)
-			r.Record(&Record{})
+			r.Record(&Record{Event: End})
 			closeNow(t, r)
 			if n != 1 {
 				t.Errorf("size %d: %d records written, want 1", size, n)
@@ -224,7 +224,7 @@ func TestRecorderWritesWhatIsQueuedAtOnce(t *testing.T) {
 			sink := &batches{gate: make(chan struct{}), refuse: tt.refuse}
 			r := New(sink, 2*maxBatch)
 			for range maxBatch + 7 {
-				r.Record(&Record{})
+				r.Record(&Record{Event: End})
 				synctest.Wait() // the first is at the sink before the others are queued
 			}
 			close(sink.gate)
@@ -234,4 +234,71 @@ func TestRecorderWritesWhatIsQueuedAtOnce(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A refusal is answered once its record is written; what is let through waits for nothing.
+func TestRefusalWaitsForItsRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := newGated()
+		r := New(sink, 4)
+		var answered time.Duration
+		began := time.Now()
+		refuse := func() {
+			r.Record(&Record{Event: Refused, User: "refused"})
+			answered = time.Since(began)
+		}
+		go func() {
+			time.Sleep(300 * time.Millisecond)
+			sink.gate <- nil
+		}()
+		refuse()
+		if answered != 300*time.Millisecond {
+			t.Errorf("answered after %v", answered)
+		}
+		began = time.Now()
+		r.Record(&Record{Event: End, User: "passed"})
+		if time.Since(began) != 0 {
+			t.Error("what passed has waited")
+		}
+		refuse() // the sink hangs
+		if answered != maxWait {
+			t.Errorf("answered after %v though the sink hangs, want %v", answered, maxWait)
+		}
+		sink.gate <- nil
+		sink.gate <- errors.New("no space left")
+		synctest.Wait()
+		began = time.Now()
+		go func() { sink.gate <- errors.New("no space left") }()
+		refuse() // the sink fails at once
+		if answered != 0 || r.Lost() != 2 {
+			t.Errorf("answered after %v, %d lost", answered, r.Lost())
+		}
+		closeNow(t, r)
+	})
+}
+
+// The record behind a gap tells how many are missing, so that a reader of the records alone knows of it.
+func TestRecordTellsOfThoseLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := newGated()
+		r := New(sink, 8)
+		var told []uint64
+		next := func(err error) {
+			rec := &Record{Event: End}
+			r.Record(rec)
+			sink.gate <- err
+			synctest.Wait()
+			told = append(told, rec.Lost)
+		}
+		full := errors.New("no space left")
+		next(nil)
+		next(full)
+		next(full)
+		next(nil)
+		next(nil)
+		if want := []uint64{0, 0, 1, 2, 0}; !slices.Equal(told, want) {
+			t.Errorf("%v, want %v", told, want)
+		}
+		closeNow(t, r)
+	})
 }

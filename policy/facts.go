@@ -55,6 +55,8 @@ const (
 	ClockUntrusted
 )
 
+func (c ClockState) String() string { return word([]string{"trusted", "untrusted"}, c) }
+
 // RecordState tells whether decisions are being recorded.
 type RecordState uint8
 

@@ -1,0 +1,340 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+	"go.uber.org/zap"
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/gracegate/gracegate/audit"
+)
+
+const (
+	// syncEvery is how often what was recorded is brought to the disk: the most that a power failure can take.
+	syncEvery = time.Second
+
+	// signEvery is how often the tree is signed, if something was recorded.
+	signEvery = time.Minute
+
+	// pruneEvery is how often old files are looked for.
+	pruneEvery = time.Hour
+
+	// A file of lines is followed by the next once it is so large, or its first record so old: old records are removed a whole
+	// file at a time.
+	defaultSegmentSize = 64 << 20
+	segmentAge         = 24 * time.Hour
+
+	checkpointsName = "checkpoints"
+	lockName        = "lock"
+)
+
+// Options are how a journal is kept.
+type Options struct {
+	Encoder     audit.Encoder
+	Retain      time.Duration // records are removed once all of their file are older by real time; 0: never
+	SegmentSize int64         // 0: 64 MiB
+	Log         *zap.Logger   // of what goes on beside the records; nil: nowhere
+}
+
+// Journal appends records. It is an [audit.Sink], and numbers what it is given. It is safe for concurrent use.
+type Journal struct {
+	dir    string
+	opts   Options
+	lock   *flock.Flock
+	signer note.Signer
+	public string
+
+	mu        sync.Mutex
+	segment   segment
+	lines     *os.File
+	size      int64     // of the whole lines in it
+	began     time.Time // when its first record was written
+	torn      bool      // there may be more in it than whole lines
+	tree      frontier
+	kept      uint64 // the first record that is there
+	unwritten []byte // leaves that are not in their file yet
+	dirty     bool   // lines are not synced yet
+	signed    uint64 // the size of the last checkpoint
+	failed    error  // of the last sync
+	buf       []byte
+	ends      []int
+
+	checkpointMu sync.Mutex // one at a time
+}
+
+// LockedError tells that another process writes the journal.
+type LockedError struct{ Dir string }
+
+func (e *LockedError) Error() string {
+	return "the records in " + e.Dir + " are being written by another process"
+}
+
+// Open opens the journal in a directory, and makes it if it is not there. A torn last line is dropped. It fails with a
+// [LockedError] if another process has it open, and with a [CutError] if the last checkpoint tells of records that are gone.
+func Open(dir string, opts Options) (*Journal, error) {
+	if opts.SegmentSize <= 0 {
+		opts.SegmentSize = defaultSegmentSize
+	}
+	if opts.Log == nil {
+		opts.Log = zap.NewNop()
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	j := &Journal{dir: dir, opts: opts, lock: flock.New(filepath.Join(dir, lockName), flock.SetPermissions(0o600))}
+	switch locked, err := j.lock.TryLock(); {
+	case err != nil:
+		return nil, err
+	case !locked:
+		return nil, &LockedError{dir}
+	}
+	if err := j.load(); err != nil {
+		if j.lines != nil {
+			_ = j.lines.Close()
+		}
+		return nil, errors.Join(err, j.lock.Unlock())
+	}
+	return j, nil
+}
+
+// Next is the number of the next record.
+func (j *Journal) Next() uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.tree.size
+}
+
+// Failing reports whether what is written may not reach the disk.
+func (j *Journal) Failing() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.failed != nil
+}
+
+// Write appends records, as [audit.Sink] says. They are with the system when it returns: they survive the end of the process,
+// and after the next second the end of the machine.
+func (j *Journal) Write(records []*audit.Record) (written int, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.ready(); err != nil {
+		return 0, err
+	}
+	j.buf, j.ends = j.buf[:0], j.ends[:0]
+	for i, r := range records {
+		r.Sequence, r.Numbered = j.tree.size+uint64(i), true
+		j.buf = j.opts.Encoder.Append(j.buf, r)
+		j.ends = append(j.ends, len(j.buf))
+	}
+	n, err := j.lines.Write(j.buf)
+	start := 0
+	for written < len(j.ends) && j.ends[written] <= n {
+		leaf := tlog.RecordHash(j.buf[start : j.ends[written]-1])
+		j.tree.add(leaf)
+		j.unwritten = append(j.unwritten, leaf[:]...)
+		start = j.ends[written]
+		written++
+	}
+	j.size += int64(start)
+	j.dirty = j.dirty || written > 0
+	if n > start {
+		j.torn = true
+		j.mend()
+	}
+	return written, err
+}
+
+// mend takes back a piece of a line. What cannot be taken back now is tried again before the next write.
+func (j *Journal) mend() {
+	if j.torn {
+		j.torn = j.lines.Truncate(j.size) != nil
+	}
+}
+
+// ready makes sure that a line can be appended.
+func (j *Journal) ready() error {
+	if j.mend(); j.torn {
+		return errors.New("the journal ends with a piece of a line that cannot be removed")
+	}
+	if j.lines == nil {
+		return fs.ErrClosed
+	}
+	now := time.Now()
+	if j.size == 0 {
+		j.began = now
+	}
+	if j.size >= j.opts.SegmentSize || j.size > 0 && now.Sub(j.began) >= segmentAge {
+		if err := j.roll(); err != nil { // then the old file goes on
+			j.opts.Log.Error("the journal cannot begin a new file", zap.Error(err))
+		}
+	}
+	return nil
+}
+
+// roll begins a new file.
+func (j *Journal) roll() error {
+	if err := errors.Join(j.writeLeaves(), j.lines.Sync()); err != nil {
+		return err
+	}
+	lines, err := j.create(segment{j.dir, j.tree.size})
+	if err != nil {
+		return err
+	}
+	_ = j.lines.Close() // it was synced
+	j.segment, j.lines, j.size, j.began = segment{j.dir, j.tree.size}, lines, 0, time.Now()
+	return nil
+}
+
+// create makes the files of a segment: that of the leaves first, since lines without a frontier before them cannot be proven.
+func (j *Journal) create(s segment) (*os.File, error) {
+	if err := writeFile(s.leavesName(), j.tree.bytes()); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(s.linesName(), os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
+}
+
+// writeLeaves appends the leaves that are not in their file yet. A piece that a failure left there is written over.
+func (j *Journal) writeLeaves() error {
+	if len(j.unwritten) == 0 {
+		return nil
+	}
+	f, err := os.OpenFile(j.segment.leavesName(), os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	done := int64(j.tree.size-j.segment.first)*tlog.HashSize - int64(len(j.unwritten)) //nolint:gosec // within a file
+	_, err = f.WriteAt(j.unwritten, frontierSize(j.segment.first)+done)
+	if err = errors.Join(err, f.Close()); err == nil {
+		j.unwritten = j.unwritten[:0]
+	}
+	return err
+}
+
+// Sync brings what was recorded to the disk.
+func (j *Journal) Sync() error {
+	j.mu.Lock()
+	lines, dirty := j.lines, j.dirty
+	err := j.writeLeaves()
+	j.dirty = false
+	j.mu.Unlock()
+	if dirty { // without the lock: records go on meanwhile
+		if syncErr := lines.Sync(); !errors.Is(syncErr, fs.ErrClosed) { // roll has synced it then
+			err = errors.Join(err, syncErr)
+		}
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if (err == nil) != (j.failed == nil) {
+		j.opts.Log.Error("the records reach the disk", zap.Bool("reach", err == nil), zap.Error(err))
+	}
+	j.failed = err
+	j.dirty = j.dirty || err != nil
+	return err
+}
+
+// Sign writes a checkpoint, if something was recorded since the last one.
+func (j *Journal) Sign() error { return j.sign(false) }
+
+func (j *Journal) sign(anyway bool) error {
+	j.checkpointMu.Lock()
+	defer j.checkpointMu.Unlock()
+	j.mu.Lock()
+	c := Checkpoint{Origin: j.signer.Name(), Size: j.tree.size, Root: j.tree.root(), Kept: j.kept, Time: time.Now()}
+	signed := j.signed
+	j.mu.Unlock()
+	if c.Size == signed && !anyway {
+		return nil
+	}
+	if err := j.Sync(); err != nil { // a checkpoint must not tell of what is not there after a power failure
+		return err
+	}
+	if err := c.sign(j.signer); err != nil {
+		return err
+	}
+	line, err := c.line()
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(j.dir, checkpointsName), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := appendWhole(f, line); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.signed = c.Size
+	return nil
+}
+
+// appendWhole appends to a file, syncs and closes it. It leaves no piece behind.
+func appendWhole(f *os.File, line []byte) error {
+	info, err := f.Stat()
+	if err == nil {
+		_, err = f.Write(line)
+		if err != nil {
+			err = errors.Join(err, f.Truncate(info.Size()))
+		}
+	}
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// Run syncs, signs and removes what is old, until ctx ends.
+func (j *Journal) Run(ctx context.Context) {
+	sync, sign, prune := time.NewTicker(syncEvery), time.NewTicker(signEvery), time.NewTicker(pruneEvery)
+	defer sync.Stop()
+	defer sign.Stop()
+	defer prune.Stop()
+	j.pruneOld()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-sync.C:
+			_ = j.Sync() // it has told the log
+		case <-sign.C:
+			if err := j.Sign(); err != nil {
+				j.opts.Log.Error("no checkpoint of the records was written", zap.Error(err))
+			}
+		case <-prune.C:
+			j.pruneOld()
+		}
+	}
+}
+
+// Close signs what was recorded, and gives the directory up.
+func (j *Journal) Close() error {
+	err := j.Sign()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.lines == nil {
+		return err
+	}
+	err = errors.Join(err, j.lines.Close())
+	j.lines = nil
+	return errors.Join(err, j.lock.Unlock())
+}
+
+// Key is the public key that the checkpoints verify by.
+func (j *Journal) Key() string { return j.public }
+
+// CutError tells that records are gone of which a checkpoint tells.
+type CutError struct {
+	Dir        string
+	Checkpoint *Checkpoint
+	Next       uint64 // the first record that is gone
+}
+
+func (e *CutError) Error() string {
+	return fmt.Sprintf("the records in %s end before number %d, but the checkpoint of %s tells of all before %d: some were removed",
+		e.Dir, e.Next, e.Checkpoint.Time.Format(time.RFC3339), e.Checkpoint.Size)
+}

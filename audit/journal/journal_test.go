@@ -1,0 +1,301 @@
+package journal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/gracegate/gracegate/audit"
+)
+
+func open(t *testing.T, dir string, opts Options) *Journal {
+	t.Helper()
+	j, err := Open(dir, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = j.Close() })
+	return j
+}
+
+func records(n int, at time.Time) []*audit.Record {
+	list := make([]*audit.Record, n)
+	for i := range list {
+		list[i] = &audit.Record{Event: audit.End, Time: at, User: fmt.Sprintf("user-%d", i)}
+	}
+	return list
+}
+
+// write appends records, some at a time, and signs behind each.
+func write(t *testing.T, j *Journal, sizes ...int) {
+	t.Helper()
+	for _, n := range sizes {
+		if written, err := j.Write(records(n, time.Now())); written != n || err != nil {
+			t.Fatalf("%d of %d records: %v", written, n, err)
+		}
+		if err := j.Sign(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func closed(t *testing.T, j *Journal) {
+	t.Helper()
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func verify(t *testing.T, dir string, against ...*Checkpoint) Proof {
+	t.Helper()
+	p, err := Verify(dir, "", against...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// tempDir is in memory where it can be: a disk that syncs takes most of the time of these tests.
+func tempDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "gracegate-journal-") //nolint:usetesting // not where t.TempDir is
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// A journal goes on where it ended, over several files, and every record can be proven.
+func TestJournal(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	for round := range 5 {
+		j := open(t, dir, Options{SegmentSize: 3000})
+		if want := uint64(round * 27); j.Next() != want {
+			t.Fatalf("round %d begins at %d", round, j.Next())
+		}
+		write(t, j, 1, 5, 21)
+		closed(t, j)
+	}
+	list, err := segments(dir)
+	if err != nil || len(list) < 4 {
+		t.Fatalf("%d files, %v", len(list), err)
+	}
+	p := verify(t, dir)
+	if p.Fault != nil || p.First != 0 || p.Next != 135 || p.Unsigned != 0 || p.Checkpoints != 15 {
+		t.Errorf("%+v", p)
+	}
+	n := uint64(0)
+	for line, err := range Read(dir, 100) {
+		if err != nil || line.Sequence != 100+n || sequenceOf(line.Text) != line.Sequence {
+			t.Fatalf("record %d: %d %s %v", n, line.Sequence, line.Text, err)
+		}
+		n++
+	}
+	if n != 35 {
+		t.Errorf("read %d records", n)
+	}
+}
+
+// The tree is that of tlog, however many leaves it has.
+func TestFrontierIsTheTreeOfTlog(t *testing.T) {
+	t.Parallel()
+	var f frontier
+	var stored []tlog.Hash
+	reader := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+		list := make([]tlog.Hash, len(indexes))
+		for i, index := range indexes {
+			list[i] = stored[index]
+		}
+		return list, nil
+	})
+	for n := range int64(1100) {
+		text := fmt.Appendf(nil, "record %d", n)
+		more, err := tlog.StoredHashes(n, text, reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored = append(stored, more...)
+		f.add(tlog.RecordHash(text))
+		want, err := tlog.TreeHash(n+1, reader)
+		if err != nil || f.root() != want {
+			t.Fatalf("%d leaves: %v, want %v, %v", n+1, f.root(), want, err)
+		}
+		again, err := readFrontier(bytes.NewReader(f.bytes()), f.size)
+		if err != nil || again.root() != want || int64(len(f.bytes())) != frontierSize(f.size) {
+			t.Fatalf("%d leaves are not read back: %v", n+1, err)
+		}
+	}
+}
+
+func TestSecondProcessIsRefused(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	j := open(t, dir, Options{})
+	_, err := Open(dir, Options{})
+	if _, locked := errors.AsType[*LockedError](err); !locked || !strings.Contains(err.Error(), dir) {
+		t.Errorf("%v", err)
+	}
+	closed(t, j)
+	closed(t, open(t, dir, Options{}))
+}
+
+// However a journal was cut by the end of its process, it goes on behind the last whole record, and the proof holds.
+func TestCutAtEveryByte(t *testing.T) {
+	t.Parallel()
+	from := tempDir(t)
+	j := open(t, from, Options{})
+	write(t, j, 2)
+	if _, err := j.Write(records(2, time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	lines, err := os.ReadFile(j.segment.linesName())
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := bytes.Index(lines, []byte("user-1")) // within the last one that is
+	signed += bytes.IndexByte(lines[signed:], '\n') + 1
+	for _, leaves := range []int{0, 1, 2, 4} {
+		for cut := range len(lines) + 1 {
+			dir := tempDir(t)
+			copyFiles(t, from, dir)
+			mustTruncate(t, segment{dir, 0}.linesName(), cut)
+			mustTruncate(t, segment{dir, 0}.leavesName(), leaves*tlog.HashSize)
+			j, err := Open(dir, Options{})
+			if cut < signed {
+				if cutErr, ok := errors.AsType[*CutError](err); !ok || cutErr.Next != uint64(bytes.Count(lines[:cut], []byte("\n"))) {
+					t.Fatalf("cut at %d, before what was signed: %v", cut, err)
+				}
+				continue
+			}
+			if err != nil {
+				t.Fatalf("cut at %d: %v", cut, err)
+			}
+			if want := uint64(bytes.Count(lines[:cut], []byte("\n"))); j.Next() != want {
+				t.Fatalf("cut at %d: %d records, want %d", cut, j.Next(), want)
+			}
+			write(t, j, 1)
+			closed(t, j)
+			if p := verify(t, dir); p.Fault != nil || p.Torn != 0 || p.Unsigned != 0 {
+				t.Fatalf("cut at %d: %+v %v", cut, p, p.Fault)
+			}
+		}
+	}
+}
+
+func mustTruncate(t *testing.T, name string, size int) {
+	t.Helper()
+	if info, err := os.Stat(name); err != nil || info.Size() < int64(size) {
+		return
+	}
+	if err := os.Truncate(name, int64(size)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func copyFiles(t *testing.T, from, to string) {
+	t.Helper()
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		data, err := os.ReadFile(filepath.Join(from, e.Name()))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(to, e.Name()), data, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Old records go a file at a time, and what is left is proven as before.
+func TestPrune(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	j := open(t, dir, Options{SegmentSize: 1000})
+	day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for i := range 40 {
+		if _, err := j.Write(records(3, day.AddDate(0, 0, i))); err != nil {
+			t.Fatal(err)
+		}
+		if err := j.Sign(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	early := verify(t, dir).Last
+	removed, err := j.Prune(day.AddDate(0, 0, 20))
+	if err != nil || removed < 50 || removed > 60 {
+		t.Fatalf("%d removed, %v", removed, err)
+	}
+	if again, err := j.Prune(day.AddDate(0, 0, 20)); again != 0 || err != nil {
+		t.Errorf("%d removed again, %v", again, err)
+	}
+	if p := verify(t, dir, early); p.Fault != nil || p.First != removed || p.Next != 120 {
+		t.Errorf("%+v %v", p, p.Fault)
+	}
+	if removed, err := j.Prune(day.AddDate(1, 0, 0)); err != nil || removed == 0 {
+		t.Errorf("%d removed, %v", removed, err)
+	}
+	closed(t, j)
+	j = open(t, dir, Options{SegmentSize: 1000})
+	write(t, j, 4)
+	p := verify(t, dir, early)
+	if p.Fault != nil || p.Next != 124 || p.First == 0 {
+		t.Errorf("%+v %v", p, p.Fault)
+	}
+	// A file that goes without having been signed away is missed.
+	closed(t, j)
+	list, err := segments(dir)
+	if err != nil || len(list) < 2 {
+		t.Fatal(len(list), err)
+	}
+	remove(t, list[0])
+	if f := verify(t, dir).Fault; f == nil || f.Kind != "missing" || f.Record != list[0].first {
+		t.Errorf("%+v", f)
+	}
+}
+
+func remove(t *testing.T, s segment) {
+	t.Helper()
+	if err := errors.Join(os.Remove(s.linesName()), os.Remove(s.leavesName())); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFilesAreForTheirOwnerAlone(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(tempDir(t), "journal")
+	j := open(t, dir, Options{SegmentSize: 100})
+	write(t, j, 1, 1, 1)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %v, %v", e.Name(), info.Mode(), err)
+		}
+		names = append(names, e.Name())
+	}
+	for _, want := range []string{"key", "key.pub", "checkpoints", "lock"} {
+		if !slices.Contains(names, want) {
+			t.Errorf("no %s among %v", want, names)
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package journal
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+const (
+	linesSuffix  = ".jsonl"
+	leavesSuffix = ".leaves"
+)
+
+// segment is a file of lines with its file of leaves.
+type segment struct {
+	dir   string
+	first uint64 // the number of its first record
+}
+
+func (s segment) linesName() string { return filepath.Join(s.dir, segmentName(s.first)+linesSuffix) }
+
+func (s segment) leavesName() string { return filepath.Join(s.dir, segmentName(s.first)+leavesSuffix) }
+
+func segmentName(first uint64) string { return fmt.Sprintf("%020d", first) }
+
+// segments lists those of a directory, in order.
+func segments(dir string) ([]segment, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var list []segment
+	for _, e := range entries {
+		digits, ok := strings.CutSuffix(e.Name(), linesSuffix)
+		if !ok || len(digits) != 20 {
+			continue
+		}
+		if first, err := strconv.ParseUint(digits, 10, 62); err == nil {
+			list = append(list, segment{dir, first})
+		}
+	}
+	slices.SortFunc(list, func(a, b segment) int {
+		switch {
+		case a.first < b.first:
+			return -1
+		case a.first > b.first:
+			return 1
+		}
+		return 0
+	})
+	return list, nil
+}
+
+// scanner goes through the lines of a segment.
+type scanner struct {
+	file *os.File
+	in   *bufio.Reader
+	size int64 // of all whole lines so far
+	torn int   // bytes behind them that are no whole line
+
+	line []byte // the last one, without its line feed; valid until the next
+}
+
+// errLine is a line that no record has: it is longer than any.
+var errLine = errors.New("a line is longer than any record")
+
+func (s segment) scan() (*scanner, error) {
+	f, err := os.Open(s.linesName())
+	if err != nil {
+		return nil, err
+	}
+	return &scanner{file: f, in: bufio.NewReaderSize(f, 256<<10)}, nil
+}
+
+// next reads the next whole line; io.EOF is behind the last.
+func (c *scanner) next() error {
+	line, err := c.in.ReadSlice('\n')
+	switch {
+	case errors.Is(err, bufio.ErrBufferFull):
+		return errLine
+	case errors.Is(err, io.EOF):
+		c.torn = len(line)
+		return io.EOF
+	case err != nil:
+		return err
+	}
+	c.size += int64(len(line))
+	c.line = line[:len(line)-1]
+	return nil
+}
+
+func (c *scanner) close() { _ = c.file.Close() }
+
+// frontier reads that at the start of a segment.
+func (s segment) frontier() (frontier, error) {
+	f, err := os.Open(s.leavesName())
+	if err != nil {
+		return frontier{}, err
+	}
+	defer f.Close()
+	return readFrontier(f, s.first)
+}
+
+func asHashes(b []byte) []tlog.Hash {
+	list := make([]tlog.Hash, 0, len(b)/tlog.HashSize)
+	for chunk := range slices.Chunk(b[:len(b)/tlog.HashSize*tlog.HashSize], tlog.HashSize) {
+		list = append(list, tlog.Hash(chunk))
+	}
+	return list
+}
+
+// allLeaves reads every leaf of a segment.
+func (s segment) allLeaves() ([]tlog.Hash, error) {
+	b, err := os.ReadFile(s.leavesName())
+	if err != nil {
+		return nil, err
+	}
+	return asHashes(b[min(frontierSize(s.first), int64(len(b))):]), nil
+}
+
+// lastLine reads the last whole line of a segment; it is empty if there is none.
+func (s segment) lastLine() ([]byte, error) {
+	f, err := os.Open(s.linesName())
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	const longest = 256 << 10
+	from := max(info.Size()-2*longest, 0)
+	tail, err := io.ReadAll(io.NewSectionReader(f, from, info.Size()-from))
+	if err != nil {
+		return nil, err
+	}
+	tail = tail[:bytes.LastIndexByte(tail, '\n')+1]
+	tail = bytes.TrimSuffix(tail, []byte("\n"))
+	return tail[bytes.LastIndexByte(tail, '\n')+1:], nil
+}

@@ -1,0 +1,273 @@
+package journal
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Proof is what a verification found.
+type Proof struct {
+	First, Next uint64      // the records from First on, up to but not including Next, are there
+	Key         string      // what the checkpoints were verified by
+	Checkpoints int         // that were compared with the records
+	Last        *Checkpoint // the latest that holds; nil: there is none
+	Unsigned    uint64      // records behind it: of these nothing is proven
+	Torn        int         // bytes behind the last record that are no whole one; it was being written
+	Fault       *Fault      // the first; nil: all is as it was
+}
+
+// Fault is what is wrong, from the first record on that it concerns.
+type Fault struct {
+	Kind   string // altered, missing, reordered, inserted, cut or checkpoint
+	Record uint64
+	Detail string
+	File   string // where it was found
+	Line   int
+}
+
+func (f *Fault) String() string { return f.Detail }
+
+// Verify proves that the records in a directory are those that the checkpoints tell of, by the directory's key, or by another
+// one if that is not empty. What is given in against are checkpoints that were kept elsewhere: they must hold, too. The error
+// tells why nothing could be proven at all.
+func Verify(dir, key string, against ...*Checkpoint) (Proof, error) {
+	if key == "" {
+		var err error
+		if key, err = readPublicKey(dir); err != nil {
+			return Proof{}, err
+		}
+	}
+	name := filepath.Join(dir, checkpointsName)
+	checkpoints, bad, err := readCheckpoints(name, key)
+	if err != nil {
+		return Proof{}, err
+	}
+	list, err := segments(dir)
+	if err != nil {
+		return Proof{}, err
+	}
+	v := &verification{Proof: Proof{Key: key}, dir: dir}
+	if len(checkpoints) > 0 {
+		v.kept = checkpoints[len(checkpoints)-1].Kept
+	}
+	v.checkpoints = append(checkpoints, against...)
+	slices.SortStableFunc(v.checkpoints, func(a, b *Checkpoint) int { return compare(a.Size, b.Size) })
+	if err := v.records(list); err != nil {
+		return v.Proof, err
+	}
+	if v.Fault == nil && len(bad) > 0 {
+		v.Fault = &Fault{Kind: "checkpoint", Detail: fmt.Sprintf("a checkpoint cannot be believed: %v", bad[0].err), File: name, Line: bad[0].line}
+	}
+	return v.Proof, nil
+}
+
+func compare(a, b uint64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+type verification struct {
+	Proof
+	dir         string
+	kept        uint64 // the first record that should be there
+	checkpoints []*Checkpoint
+	tree        frontier
+}
+
+// records goes through all of them, up to the first fault.
+func (v *verification) records(list []segment) error {
+	for len(list) > 1 && list[1].first <= v.kept { // about to be removed by its age
+		list = list[1:]
+	}
+	if len(list) == 0 {
+		v.Next = v.kept
+		v.end()
+		return nil
+	}
+	v.First, v.Next = v.kept, v.kept
+	if list[0].first > v.kept {
+		v.missing(v.kept, list[0].first, list[0].linesName(), 0)
+		return nil
+	}
+	v.First = list[0].first
+	var err error
+	if v.tree, err = startOf(list, 0); err != nil {
+		return err
+	}
+	for len(v.checkpoints) > 0 && v.checkpoints[0].Size < v.tree.size {
+		v.checkpoints = v.checkpoints[1:] // what it tells of is gone; a later one tells the same
+	}
+	v.compareRoots()
+	for i, s := range list {
+		if v.Fault == nil && s.first != v.tree.size {
+			v.outOfPlace(s)
+		}
+		if v.Fault != nil {
+			break
+		}
+		if err := v.segment(s, i+1 == len(list)); err != nil {
+			return err
+		}
+	}
+	v.Next = v.tree.size
+	v.end()
+	return nil
+}
+
+// outOfPlace notes that a file does not begin where the last one ended.
+func (v *verification) outOfPlace(s segment) {
+	if s.first > v.tree.size {
+		v.missing(v.tree.size, s.first, s.linesName(), 0)
+		return
+	}
+	v.Fault = &Fault{Kind: "inserted", Record: s.first, File: s.linesName(), Detail: fmt.Sprintf("record %d stands in two files", s.first)}
+}
+
+func (v *verification) missing(from, to uint64, file string, line int) {
+	f := &Fault{Kind: "missing", Record: from, File: file, Line: line, Detail: fmt.Sprintf("record %d is missing", from)}
+	if to > from+1 {
+		f.Detail = fmt.Sprintf("the records from %d to %d are missing", from, to-1)
+	}
+	v.Fault = f
+}
+
+// segment goes through the records of one file.
+func (v *verification) segment(s segment, last bool) error {
+	leaves, err := s.allLeaves()
+	if err != nil {
+		leaves = nil // the checkpoints prove the lines without them; only which one is at fault could not be told
+	}
+	lines, err := s.scan()
+	if err != nil {
+		return err
+	}
+	defer lines.close()
+	for n := 0; ; n++ {
+		err := lines.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil && !errors.Is(err, errLine) {
+			return err
+		}
+		leaf := tlog.RecordHash(lines.line)
+		if errors.Is(err, errLine) || n < len(leaves) && leaf != leaves[n] || sequenceOf(lines.line) != v.tree.size {
+			v.Fault = judge(s, n, leaves)
+			v.Fault.Record = v.tree.size
+			return nil
+		}
+		v.tree.add(leaf)
+		if v.compareRoots(); v.Fault != nil {
+			return nil
+		}
+	}
+	v.Torn = lines.torn
+	if v.Torn > 0 && !last {
+		v.Fault = &Fault{
+			Kind: "altered", Record: v.tree.size, File: s.linesName(), Line: int(v.tree.size-s.first) + 1, //nolint:gosec // within a file
+			Detail: fmt.Sprintf("record %d is not whole", v.tree.size),
+		}
+	}
+	return nil
+}
+
+// judge tells what happened where the nth line of a file is not the nth record.
+func judge(s segment, n int, leaves []tlog.Hash) *Fault {
+	at := s.first + uint64(n) //nolint:gosec // not negative
+	f := &Fault{Kind: "altered", File: s.linesName(), Line: n + 1, Detail: fmt.Sprintf("record %d was altered", at)}
+	lines, err := s.scan()
+	if err != nil {
+		return f
+	}
+	defer lines.close()
+	var rest []tlog.Hash // from the nth line on
+	for i := 0; ; i++ {
+		if lines.next() != nil {
+			break
+		}
+		if i >= n {
+			rest = append(rest, tlog.RecordHash(lines.line))
+		}
+	}
+	if len(rest) == 0 || n >= len(leaves) {
+		return f
+	}
+	is, here := slices.Index(leaves[n:], rest[0]), slices.Index(rest, leaves[n])
+	switch {
+	case is > 0 && here > 0: // both are there, each at another place
+		f.Kind, f.Detail = "reordered", fmt.Sprintf("record %d stands behind record %d", at, at+uint64(is))
+	case is > 0:
+		f.Kind, f.Detail = "missing", fmt.Sprintf("record %d is missing", at)
+		if is > 1 {
+			f.Detail = fmt.Sprintf("the records from %d to %d are missing", at, at+uint64(is)-1)
+		}
+	case here > 0:
+		f.Kind, f.Detail = "inserted", fmt.Sprintf("something stands before record %d that is no record", at)
+	}
+	return f
+}
+
+// sequenceOf is the number that a line itself tells.
+func sequenceOf(line []byte) uint64 {
+	var r struct {
+		Sequence *uint64 `json:"event.sequence"`
+	}
+	if json.Unmarshal(line, &r) != nil || r.Sequence == nil {
+		return ^uint64(0)
+	}
+	return *r.Sequence
+}
+
+// compareRoots compares the tree with the checkpoints of its size.
+func (v *verification) compareRoots() {
+	for len(v.checkpoints) > 0 && v.checkpoints[0].Size == v.tree.size {
+		c := v.checkpoints[0]
+		if c.Root != v.tree.root() {
+			from := v.First
+			if v.Last != nil {
+				from = v.Last.Size
+			}
+			v.Fault = &Fault{
+				Kind: "altered", Record: from, File: filepath.Join(v.dir, checkpointsName),
+				Detail: fmt.Sprintf("the records from %d to %d are not those that were signed at %s: at least one was altered, and its hash with it",
+					from, max(c.Size, from+1)-1, c.Time.Format("2006-01-02T15:04:05Z07:00")),
+			}
+			return
+		}
+		v.Last = c
+		v.Checkpoints++
+		v.checkpoints = v.checkpoints[1:]
+	}
+}
+
+// end judges what the records do not reach.
+func (v *verification) end() {
+	if v.Fault != nil {
+		return
+	}
+	if len(v.checkpoints) > 0 {
+		c := v.checkpoints[len(v.checkpoints)-1]
+		v.Fault = &Fault{
+			Kind: "cut", Record: v.Next, File: v.dir,
+			Detail: fmt.Sprintf("the records from %d to %d are missing: the checkpoint of %s tells of them", v.Next, c.Size-1, c.Time.Format("2006-01-02T15:04:05Z07:00")),
+		}
+		return
+	}
+	v.Unsigned = v.Next
+	if v.Last != nil {
+		v.Unsigned = v.Next - v.Last.Size
+	} else {
+		v.Unsigned = v.Next - v.First
+	}
+}
