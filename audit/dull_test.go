@@ -124,7 +124,7 @@ func (f *fields) decision(r *Record) {
 		verdict, state, category, id = policy.Block, policy.Guarded, "guard", r.Guard
 	}
 	f.instant("gracegate.policy_time", r.PolicyTime)
-	f.text("gracegate.clock", r.Clock.String())
+	f.text("gracegate.clock_state", r.Clock.String())
 	f.text("gracegate.verdict", verdict.String())
 	f.text("gracegate.state", state.String())
 	f.text("gracegate.need", r.Need.String())

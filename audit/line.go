@@ -144,7 +144,7 @@ func (l *line) tls(r *Record) {
 func (l *line) decision(r *Record) {
 	verdict, state, category, id := r.outcome()
 	l.instant("gracegate.policy_time", r.PolicyTime)
-	l.text("gracegate.clock", r.Clock.String())
+	l.text("gracegate.clock_state", r.Clock.String())
 	l.text("gracegate.verdict", verdict.String())
 	l.text("gracegate.state", state.String())
 	l.text("gracegate.need", r.Need.String())

@@ -73,7 +73,7 @@ func TestSinkKeepsFieldsOfLogger(t *testing.T) {
 	if _, err := sink.Write(recordsOf("a", "b")); err != nil {
 		t.Fatal(err)
 	}
-	want := `"message":"blocked a flow without a destination","gracegate.simulated_clock":true,"gracegate.clock":"simulated","ecs.version":`
+	want := `"message":"cut a flow without a destination","gracegate.simulated_clock":true,"gracegate.clock":"simulated","ecs.version":`
 	if strings.Count(out.String(), want) != 2 {
 		t.Errorf("the lines are %s", &out)
 	}

@@ -67,6 +67,9 @@ func (r *Recorder) Record(rec *Record) {
 	}
 }
 
+// Queue is [Recorder.Record] for whoever waits for nothing.
+func (r *Recorder) Queue(rec *Record) { r.enqueue(queued{Record: rec}) }
+
 func (r *Recorder) enqueue(q queued) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -155,6 +155,9 @@ type Operator struct {
 
 // Audit is what is recorded.
 type Audit struct {
+	// Retain is how long records are kept, by real time; 0 keeps them for ever. Default 400d.
+	Retain time.Duration
+
 	// Ungoverned is whether flows that no endpoint and no rule governs are recorded too. Default false.
 	Ungoverned bool
 

@@ -192,6 +192,14 @@ var settings = []*setting{
 		one[string]{webPage, func(c *Config) *string { return &c.Operator.URL }},
 	},
 	{
+		"audit.retain", "400d",
+		"how long records are kept, by real time; they are removed a file of about a day at a time; 0 keeps them for ever",
+		one[time.Duration]{
+			orZero(duration, between(duration, time.Hour, 100*365*day)),
+			func(c *Config) *time.Duration { return &c.Audit.Retain },
+		},
+	},
+	{
 		"audit.ungoverned", "false",
 		"whether flows that no endpoint and no rule governs are recorded too",
 		one[bool]{truth, func(c *Config) *bool { return &c.Audit.Ungoverned }},

@@ -21,7 +21,8 @@ import (
 // Policies holds the policy in force. Current is asked once for each decision and is never nil while the server runs.
 type Policies interface{ Current() *policy.Policy }
 
-// Recorder takes the record of a flow. Record does not block; Failing tells that records are being lost.
+// Recorder takes the record of a flow. Record returns once that of a refusal is written, or for a second at most, and does not
+// block for any other; Failing tells that records are being lost.
 type Recorder interface {
 	Record(*audit.Record)
 	Failing() bool

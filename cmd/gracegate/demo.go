@@ -11,12 +11,12 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
-	"github.com/gracegate/gracegate/audit"
 	"github.com/gracegate/gracegate/config"
 	"github.com/gracegate/gracegate/policy/host"
 	"github.com/gracegate/gracegate/policy/instant"
@@ -141,7 +141,12 @@ func runDemo(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer o.stop()
-	g, err := startDemoGateway(ctx, o)
+	dir, err := os.MkdirTemp("", "gracegate-demo-")
+	if err != nil {
+		return failed(err, "TMPDIR names a directory that this user may write")
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	g, err := startDemoGateway(ctx, o, dir)
 	if err != nil {
 		return err
 	}
@@ -173,10 +178,11 @@ func runDemo(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// startDemoGateway runs a real gateway; only its clock and where it finds the vendor's names are special.
-func startDemoGateway(ctx context.Context, o *origins) (*gateway, error) {
+// startDemoGateway runs a real gateway; only its clock and where it finds the vendor's names are special, and what it records is gone when it ends.
+func startDemoGateway(ctx context.Context, o *origins, dir string) (*gateway, error) {
 	cfg := config.Default()
 	cfg.Listen.Proxy, cfg.Listen.Admin = []string{"127.0.0.1:0"}, ""
+	cfg.Data.Dir = dir
 	cfg.CA.Dir = "" // whoever runs it may have a CA, which is none of its business
 	cfg.Clock.At, cfg.Clock.Rate = demoDeadline.Add(-demoLead), demoRate
 	for _, raw := range demoURLs {
@@ -194,7 +200,7 @@ func startDemoGateway(ctx context.Context, o *origins) (*gateway, error) {
 		}
 		cfg.Upstream.Hosts = append(cfg.Upstream.Hosts, config.UpstreamHost{Name: name, Address: to})
 	}
-	g, err := newGateway(cfg, newClock(cfg), zap.NewNop(), audit.NewLogSink(io.Discard))
+	g, err := newGateway(cfg, newClock(cfg), zap.NewNop(), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ const (
 	exitFailed   = 1 // at run time
 	exitInvalid  = 2 // usage, configuration or input
 	exitMatched  = 3 // --fail-on matched
+	exitRefused  = 4 // a proof was refused
 	exitNotReady = 5
 )
 

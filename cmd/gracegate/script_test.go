@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"testing"
@@ -42,7 +43,8 @@ func TestScript(t *testing.T) {
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[gateKey{}] = new(gate)
-			env.Setenv("GORACE", "atexit_sleep_ms=0") // or each process under the race detector takes a second to end
+			env.Setenv("HOME", filepath.Join(env.WorkDir, "home")) // where the data directory is, unless it is named
+			env.Setenv("GORACE", "atexit_sleep_ms=0")              // or each process under the race detector takes a second to end
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){

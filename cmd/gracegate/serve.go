@@ -74,7 +74,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, out io.Writ
 	if cfg.Limits.Memory > 0 {
 		debug.SetMemoryLimit(cfg.Limits.Memory)
 	}
-	g, err := newGateway(cfg, clk, log, audit.NewLogSink(out, always...))
+	g, err := newGateway(cfg, clk, log, always, audit.NewLogSink(out, always...))
 	if err != nil {
 		return err
 	}

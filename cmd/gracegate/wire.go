@@ -35,6 +35,7 @@ type gateway struct {
 	log      *zap.Logger
 	law      *law
 	policies *policy.Holder
+	records  *records
 	recorder *audit.Recorder
 	metrics  *console.Metrics
 	clients  *proxy.Clients
@@ -56,7 +57,7 @@ type gateway struct {
 }
 
 // newGateway builds everything that can fail without a listener.
-func newGateway(cfg *config.Config, clk *clock.Clock, log *zap.Logger, records audit.Sink) (*gateway, error) {
+func newGateway(cfg *config.Config, clk *clock.Clock, log *zap.Logger, always []zap.Field, further ...audit.Sink) (*gateway, error) {
 	g := &gateway{cfg: cfg, clock: clk, log: log, law: &law{cfg: cfg}, policies: &policy.Holder{}}
 	if err := g.policies.Reload(g.law.build); err != nil {
 		return nil, err
@@ -77,7 +78,10 @@ func newGateway(cfg *config.Config, clk *clock.Clock, log *zap.Logger, records a
 	if err := g.authority.load(); err != nil {
 		return nil, err
 	}
-	g.recorder = audit.New(records, queueSize)
+	if g.records, err = openRecords(cfg, clk.Simulated(), log, always, further...); err != nil {
+		return nil, err
+	}
+	g.recorder = audit.New(g.records, queueSize)
 	g.metrics = console.NewMetrics(console.Sources{
 		Queue:        g.recorder,
 		NextBlocks:   func() map[string]time.Time { return g.policy().NextBlocks(clk.Now()) },
@@ -111,7 +115,7 @@ func (g *gateway) newServer(pages map[string]http.Handler) *proxy.Server {
 		proxy.NotAProxyRequest(w, r)
 	})
 	return proxy.New(proxy.Config{
-		Policies: g.policies, Clock: g.clock.Now, Recorder: g.recorder, Observer: g.metrics,
+		Policies: g.policies, Clock: g.clock.Now, Recorder: g, Observer: g.metrics,
 		Dialer: g.newDialer(), Clients: g.clients, Ports: openedPorts(cfg), Local: local, Log: g.log.Named("proxy"),
 		Head: int(cfg.Limits.Header), Headers: cfg.Limits.HeaderCount, Hello: cfg.Limits.Hello, Idle: cfg.Limits.Idle,
 		Lifetime: cfg.Limits.Lifetime,
@@ -168,6 +172,12 @@ func (g *gateway) newDialer() *proxy.Dialer {
 	return proxy.NewDialer(d)
 }
 
+// Record takes the record of a flow for the proxy.
+func (g *gateway) Record(r *audit.Record) { g.recorder.Record(r) }
+
+// Failing reports whether records are being lost, or do not reach the disk.
+func (g *gateway) Failing() bool { return g.recorder.Failing() || g.records.journal.Failing() }
+
 func (g *gateway) newConsole(pages map[string]http.Handler) error {
 	if g.admin == nil {
 		return nil
@@ -215,7 +225,7 @@ func (g *gateway) status() console.Status {
 		CADue:    due,
 		Revision: g.policy().Revision(), ReloadError: g.reloads.lastError(),
 		Clock: g.clock.String(), Simulated: g.clock.Simulated(), PolicyTime: g.clock.Now(),
-		RecordsFail: g.recorder.Failing(), RecordsNeeded: g.cfg.Audit.OnFailure == config.Block, RecordsLost: g.recorder.Lost(),
+		RecordsFail: g.Failing(), RecordsNeeded: g.cfg.Audit.OnFailure == config.Block, RecordsLost: g.recorder.Lost(),
 		RecordsWaiting: g.recorder.Len(), Draining: g.draining.Load(),
 	}
 }
@@ -261,7 +271,7 @@ func (g *gateway) close(ctx context.Context) (cut bool) {
 	if g.console != nil {
 		_ = g.console.Shutdown(flush)
 	}
-	if err := g.recorder.Close(flush); err != nil {
+	if err := errors.Join(g.recorder.Close(flush), g.records.close(flush)); err != nil {
 		g.log.Error("records were not written", zap.Error(err))
 	}
 	return cut

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"go.uber.org/zap"
+
+	"github.com/gracegate/gracegate/audit"
+	"github.com/gracegate/gracegate/audit/journal"
+	"github.com/gracegate/gracegate/config"
+)
+
+// records is all that is kept of what was decided: first the journal, then whatever else is to have it.
+type records struct {
+	journal *journal.Journal
+	further []*audit.Recorder
+
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+// simulatedName marks a data directory whose records were made on a simulated clock.
+const simulatedName = "simulated-clock"
+
+// openRecords opens the journal in the data directory, and the sinks behind it. Each of these has a queue of its own: one that is
+// slow, or fails, holds nothing up.
+func openRecords(cfg *config.Config, simulated bool, log *zap.Logger, always []zap.Field, further ...audit.Sink) (*records, error) {
+	if err := os.MkdirAll(cfg.Data.Dir, 0o700); err != nil {
+		return nil, failed(fmt.Errorf("the data directory: %w", err), "data.dir names a directory that this user may write")
+	}
+	if err := keepApart(cfg.Data.Dir, simulated); err != nil {
+		return nil, err
+	}
+	j, err := journal.Open(journalDir(cfg), journal.Options{
+		Encoder: audit.NewEncoder(always...), Retain: cfg.Audit.Retain, Log: log.Named("journal"),
+	})
+	if err != nil {
+		return nil, journalFailure(err)
+	}
+	r := &records{journal: j}
+	ctx, stop := context.WithCancel(context.Background())
+	r.stop = stop
+	r.running.Go(func() { j.Run(ctx) })
+	for _, sink := range further {
+		r.further = append(r.further, audit.New(sink, queueSize))
+	}
+	return r, nil
+}
+
+func journalDir(cfg *config.Config) string { return filepath.Join(cfg.Data.Dir, "journal") }
+
+// keepApart refuses to mix real records with simulated ones: nobody could tell later what had really happened.
+func keepApart(dir string, simulated bool) error {
+	mark := filepath.Join(dir, simulatedName)
+	_, err := os.Stat(mark)
+	marked := err == nil
+	_, err = os.Stat(filepath.Join(dir, "journal"))
+	switch {
+	case marked && !simulated:
+		return invalid(fmt.Errorf("%s holds the records of a simulated clock", dir), "--data-dir names another directory, or remove this one")
+	case simulated && !marked && err == nil:
+		return invalid(fmt.Errorf("%s holds records of real time, and the policy clock is a simulated one", dir), "with clock.at, --data-dir names another directory, which is made")
+	case simulated && !marked:
+		return failed(os.WriteFile(mark, []byte("The records in this directory were made on a simulated policy clock (clock.at).\n"), 0o600), "data.dir names a directory that this user may write")
+	}
+	return nil
+}
+
+// journalFailure tells what to do where the journal cannot be opened.
+func journalFailure(err error) error {
+	if cut, ok := errors.AsType[*journal.CutError](err); ok {
+		return &codedError{cut, exitRefused, "keep " + cut.Dir + " as evidence, and move it away: a new journal begins then; gracegate audit verify tells more"}
+	}
+	if locked, ok := errors.AsType[*journal.LockedError](err); ok {
+		return failed(locked, "one gateway for one directory: stop the other, or name another directory with --data-dir")
+	}
+	hint := "data.dir names a directory that this user may write"
+	if !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EROFS) && !errors.Is(err, syscall.ENOSPC) {
+		hint = "gracegate audit verify tells more"
+	}
+	return failed(fmt.Errorf("the records cannot be written: %w", err), hint)
+}
+
+// Write implements [audit.Sink]. What the journal has goes on to the others.
+func (r *records) Write(list []*audit.Record) (written int, err error) {
+	written, err = r.journal.Write(list)
+	for _, next := range r.further {
+		for _, rec := range list[:written] {
+			next.Queue(rec)
+		}
+	}
+	return written, err
+}
+
+// close writes out what there is. No record may come any more.
+func (r *records) close(ctx context.Context) error {
+	var err error
+	for _, next := range r.further {
+		err = errors.Join(err, next.Close(ctx))
+	}
+	r.stop()
+	r.running.Wait()
+	return errors.Join(err, r.journal.Close())
+}
