@@ -155,7 +155,8 @@ type Operator struct {
 
 // Audit is what is recorded.
 type Audit struct {
-	// Retain is how long records are kept, by real time; 0 keeps them for ever. Default 400d.
+	// Retain is how long records are kept, by real time; they are removed a file of about a day at a time; 0 keeps them for
+	// ever. Default 400d; at least 1h, at most 36500d.
 	Retain time.Duration
 
 	// Ungoverned is whether flows that no endpoint and no rule governs are recorded too. Default false.

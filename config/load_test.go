@@ -74,6 +74,7 @@ func everySetting() []spelled {
 			"operator.url", "https://example.org", "http://example.org:8080/a?b#c", "https://example.org/a%20b>",
 			"", "https://example.org", "http://example.org:8080/a?b#c", "https://example.org/a%20b%3E",
 		},
+		{"audit.retain", "0", "30d", "1h", "400d", "0", "30d", "1h"},
 		{"audit.ungoverned", "true", "false", "true", false, true, false, true},
 		{"audit.on-failure", "block", "allow", "block", "allow", "block", "allow", "block"},
 		{"ca.dir", `""`, "/e", "g", "ca", "", "/e", "g"},

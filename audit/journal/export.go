@@ -21,9 +21,12 @@ type Proven struct {
 // the last of them. A zero bound is none.
 type Range struct{ Since, Until time.Time }
 
+// Records are records with their proofs, or why there are no more.
+type Records = iter.Seq2[Proven, error]
+
 // Export returns the records of a range that the latest checkpoint tells of, with their proofs, and how many of the range are
 // behind it, and so are left out.
-func Export(dir string, r Range) (c *Checkpoint, key string, list iter.Seq2[Proven, error], behind uint64, err error) {
+func Export(dir string, r Range) (c *Checkpoint, key string, list Records, behind uint64, err error) {
 	key, err = readPublicKey(dir)
 	if err != nil {
 		return nil, "", nil, 0, err
@@ -77,7 +80,7 @@ func writtenAt(line []byte) time.Time {
 }
 
 // proven goes through records with their proofs.
-func proven(dir string, c *Checkpoint, from, to uint64) iter.Seq2[Proven, error] {
+func proven(dir string, c *Checkpoint, from, to uint64) Records {
 	return func(yield func(Proven, error) bool) {
 		t, err := openTree(dir)
 		if err != nil {

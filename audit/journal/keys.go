@@ -85,3 +85,15 @@ func writeFile(name string, data []byte) error {
 	}
 	return os.Rename(f.Name(), name)
 }
+
+// CheckKey tells whether a text is a key that verifies.
+func CheckKey(key string) error {
+	_, err := note.NewVerifier(strings.TrimSpace(key))
+	if err != nil {
+		return fmt.Errorf("%.80q is no key: %w", strings.TrimSpace(key), err)
+	}
+	return nil
+}
+
+// PublicKey is the key that the checkpoints of a directory verify by.
+func PublicKey(dir string) (string, error) { return readPublicKey(dir) }

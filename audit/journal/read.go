@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"path/filepath"
 )
 
 // Line is a record as it was written.
@@ -53,4 +54,26 @@ func (s segment) read(from uint64, yield func(Line, error) bool) (goesOn bool) {
 			return false
 		}
 	}
+}
+
+// Exists tells by its error that there is no journal in a directory, or that it cannot be read.
+func Exists(dir string) error {
+	_, err := readPublicKey(dir)
+	return err
+}
+
+// Latest is the last checkpoint of a directory.
+func Latest(dir string) (*Checkpoint, error) {
+	key, err := readPublicKey(dir)
+	if err != nil {
+		return nil, err
+	}
+	list, _, err := readCheckpoints(filepath.Join(dir, checkpointsName), key)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, errors.New("there is no checkpoint yet")
+	}
+	return list[len(list)-1], nil
 }

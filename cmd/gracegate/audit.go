@@ -1,0 +1,239 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gracegate/gracegate/audit/journal"
+	"github.com/gracegate/gracegate/config"
+	"github.com/gracegate/gracegate/policy/instant"
+)
+
+func newAudit() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "audit",
+		Short: "Prove that nothing was taken out of the records, and give them to others",
+		Long: "Every record is a line of the journal in the data directory, and a leaf of a Merkle tree whose root is signed\n" +
+			"every minute. These commands read the journal, also while the gateway writes it.",
+	}
+	cmd.AddCommand(newAuditVerify(), newAuditExport(), newAuditCheckpoint())
+	return cmd
+}
+
+func newAuditVerify() *cobra.Command {
+	var key, kept string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "verify [FILE]",
+		Short: "Prove that the records are as they were written, or name the first that is not",
+		Long: "Prove that every record of the journal is as it was written: none altered, taken out, put in, or in another\n" +
+			"place. With FILE, prove the records of an export. The exit code is 4 if the proof fails.\n\n" +
+			"Whoever could write the journal and its key could sign another history. So keep a checkpoint elsewhere from\n" +
+			"time to time (gracegate audit checkpoint), and name it with --checkpoint.",
+		Example: "  gracegate audit verify\n" +
+			"  gracegate audit verify --checkpoint /mnt/safe/checkpoint-2026-11\n" +
+			"  gracegate audit verify export.jsonl --key gracegate/1a2b3c4d+...",
+		Args: atMostOne("FILE"),
+	}
+	config.AddFlags(cmd.Flags(), config.GroupData)
+	cmd.Flags().StringVar(&key, "key", "", "the public `key` to verify by, or a file with it (default that of the journal or export)")
+	cmd.Flags().StringVar(&kept, "checkpoint", "", "a `file` with a checkpoint that was kept elsewhere, which must hold too")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		cfg, err := config.Load(cmd.Flags())
+		if err != nil {
+			return err
+		}
+		if key, err = keyOf(key); err != nil {
+			return err
+		}
+		var proof journal.Proof
+		what := journalDir(cfg)
+		if len(args) == 1 {
+			what = args[0]
+			proof, err = verifyExport(args[0], key, kept)
+		} else {
+			proof, err = verifyJournal(what, key, kept)
+		}
+		if err != nil {
+			return err
+		}
+		if err := printProof(cmd.OutOrStdout(), what, &proof, asJSON); err != nil {
+			return failed(err, "")
+		}
+		if proof.Fault != nil {
+			return &codedError{errors.New(proof.Fault.Detail), exitRefused, placeOf(proof.Fault)}
+		}
+		return nil
+	}
+	return cmd
+}
+
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return invalid(fmt.Errorf("%s takes one %s, not %d", cmd.Name(), what, len(args)), "see "+cmd.CommandPath()+" --help")
+		}
+		return nil
+	}
+}
+
+// keyOf reads a key that is given as such or in a file.
+func keyOf(key string) (string, error) {
+	if key == "" {
+		return "", nil
+	}
+	if data, err := os.ReadFile(key); err == nil {
+		key = string(data)
+	}
+	if err := journal.CheckKey(key); err != nil {
+		return "", invalid(err, "a key is a line like that of key.pub beside the journal")
+	}
+	return key, nil
+}
+
+func verifyJournal(dir, key, kept string) (journal.Proof, error) {
+	if err := journal.Exists(dir); err != nil {
+		return journal.Proof{}, noJournal(dir, err)
+	}
+	against, err := readKept(dir, key, kept)
+	if err != nil {
+		return journal.Proof{}, err
+	}
+	proof, err := journal.Verify(dir, key, against...)
+	return proof, failed(err, "the journal must be readable by this user")
+}
+
+func noJournal(dir string, err error) error {
+	return invalid(fmt.Errorf("there is no journal in %s: %w", dir, err), "--data-dir names the data directory of a gateway that has run")
+}
+
+// readKept reads a checkpoint that was kept elsewhere.
+func readKept(dir, key, name string) ([]*journal.Checkpoint, error) {
+	if name == "" {
+		return nil, nil
+	}
+	signed, err := os.ReadFile(name)
+	if err != nil {
+		return nil, invalid(err, "--checkpoint names a file with what gracegate audit checkpoint printed")
+	}
+	if key == "" {
+		if key, err = journal.PublicKey(dir); err != nil {
+			return nil, failed(err, "")
+		}
+	}
+	c, err := journal.ParseCheckpoint(signed, key)
+	if err != nil {
+		return nil, &codedError{fmt.Errorf("%s: %w", name, err), exitRefused, "--key names the key that it was signed by"}
+	}
+	return []*journal.Checkpoint{c}, nil
+}
+
+// proofJSON is what verify --json prints.
+type proofJSON struct {
+	Whole       bool       `json:"whole"`
+	First       *uint64    `json:"first"` // null: there are no records
+	Last        *uint64    `json:"last"`
+	Checkpoints int        `json:"checkpoints"`
+	SignedTo    *uint64    `json:"signed_to"` // the last record that a checkpoint tells of
+	SignedAt    *time.Time `json:"signed_at"`
+	Unsigned    uint64     `json:"unsigned"`
+	TornBytes   int        `json:"torn_bytes"`
+	Key         string     `json:"key"`
+	Fault       *faultJSON `json:"fault"`
+}
+
+type faultJSON struct {
+	Kind   string `json:"kind"`
+	Record uint64 `json:"record"`
+	Detail string `json:"detail"`
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+}
+
+func printProof(out io.Writer, what string, p *journal.Proof, asJSON bool) error {
+	if asJSON {
+		return writeProofJSON(out, p)
+	}
+	if p.Next == p.First {
+		_, err := fmt.Fprintf(out, "%s: no records\n", what)
+		return err
+	}
+	state := "whole"
+	if p.Fault != nil {
+		state = "NOT whole"
+	}
+	_, err := fmt.Fprintf(out, "%s: %s\nrecords      %d to %d\ncheckpoints  %d", what, state, p.First, p.Next-1, p.Checkpoints)
+	if err == nil && p.Last != nil {
+		_, err = fmt.Fprintf(out, ", the last for %d records, signed at %s", p.Last.Size, instant.Format(p.Last.Time))
+	}
+	if err == nil {
+		_, err = fmt.Fprintf(out, "\nkey          %s\n", p.Key)
+	}
+	if err == nil && p.Unsigned > 0 {
+		_, err = fmt.Fprintf(out, "unsigned     %d, written after the last checkpoint: of these nothing is proven yet\n", p.Unsigned)
+	}
+	if err == nil && p.Torn > 0 {
+		_, err = fmt.Fprintf(out, "unfinished   %d bytes of a record that was being written\n", p.Torn)
+	}
+	return err
+}
+
+func writeProofJSON(out io.Writer, p *journal.Proof) error {
+	j := proofJSON{Whole: p.Fault == nil, Checkpoints: p.Checkpoints, Unsigned: p.Unsigned, TornBytes: p.Torn, Key: p.Key}
+	if p.Next > p.First {
+		last := p.Next - 1
+		j.First, j.Last = &p.First, &last
+	}
+	if p.Last != nil && p.Last.Size > 0 {
+		to := p.Last.Size - 1
+		j.SignedTo, j.SignedAt = &to, &p.Last.Time
+	}
+	if f := p.Fault; f != nil {
+		j.Fault = &faultJSON{f.Kind, f.Record, f.Detail, f.File, f.Line}
+	}
+	enc := json.NewEncoder(out)
+	enc.SetIndent("", "  ")
+	return enc.Encode(j)
+}
+
+func placeOf(f *journal.Fault) string {
+	if f.Line == 0 {
+		return f.File
+	}
+	return fmt.Sprintf("%s:%d", f.File, f.Line)
+}
+
+func newAuditCheckpoint() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "checkpoint",
+		Short: "Print the latest signed checkpoint, to be kept elsewhere",
+		Long: "Print the latest signed checkpoint: a few lines of text. Kept where whoever writes the journal cannot reach it, it\n" +
+			"proves later that every record up to it is still there (gracegate audit verify --checkpoint FILE).",
+		Args: noArguments,
+	}
+	config.AddFlags(cmd.Flags(), config.GroupData)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := config.Load(cmd.Flags())
+		if err != nil {
+			return err
+		}
+		dir := journalDir(cfg)
+		if err := journal.Exists(dir); err != nil {
+			return noJournal(dir, err)
+		}
+		c, err := journal.Latest(dir)
+		if err != nil {
+			return failed(err, "a gateway that runs writes one every minute in which it recorded something")
+		}
+		_, err = cmd.OutOrStdout().Write(c.Note)
+		return failed(err, "")
+	}
+	return cmd
+}

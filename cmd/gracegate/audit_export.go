@@ -1,0 +1,133 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gracegate/gracegate/audit/journal"
+	"github.com/gracegate/gracegate/config"
+	"github.com/gracegate/gracegate/policy/instant"
+)
+
+func newAuditExport() *cobra.Command {
+	var format, since, until, output string
+	cmd := &cobra.Command{
+		Use:   "export",
+		Short: "Give records to others, with the proof of each",
+		Long: "Write the records that were signed, each with the proof that it is in the tree of the latest checkpoint, which is\n" +
+			"written too. Whoever has the export proves it by gracegate audit verify FILE, or by any implementation of RFC 6962.\n" +
+			"As csv the record stands whole beside the columns; as jsonl it is a member of each line, to the byte as written.",
+		Example: "  gracegate audit export --format csv --since 2026-10-01T00:00:00Z --output october.csv",
+		Args:    noArguments,
+	}
+	config.AddFlags(cmd.Flags(), config.GroupData)
+	f := cmd.Flags()
+	f.StringVar(&format, "format", "jsonl", "jsonl or csv")
+	f.StringVar(&since, "since", "", "the first `instant` of real time, RFC 3339 with an offset (default the first record)")
+	f.StringVar(&until, "until", "", "the `instant` at which it ends (default the last signed record)")
+	f.StringVar(&output, "output", "-", "the `file` to write, - for standard output")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		put, known := map[string]exporter{"jsonl": journal.WriteJSONL, "csv": journal.WriteCSV}[format]
+		if !known {
+			return invalid(fmt.Errorf("--format %q is none", format), "jsonl or csv")
+		}
+		var r journal.Range
+		var err error
+		if r.Since, err = parseBound("--since", since); err != nil {
+			return err
+		}
+		if r.Until, err = parseBound("--until", until); err != nil {
+			return err
+		}
+		cfg, err := config.Load(cmd.Flags())
+		if err != nil {
+			return err
+		}
+		return export(cmd.OutOrStdout(), cmd.ErrOrStderr(), journalDir(cfg), output, r, put)
+	}
+	return cmd
+}
+
+type exporter = func(io.Writer, *journal.Checkpoint, string, journal.Records) (int, error)
+
+func parseBound(flag, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	at, err := instant.Parse(text)
+	if err != nil {
+		return time.Time{}, invalid(fmt.Errorf("%s: %w", flag, err), "RFC 3339 with an offset, such as 2026-10-01T00:00:00Z")
+	}
+	return at, nil
+}
+
+func export(stdout, stderr io.Writer, dir, output string, r journal.Range, put exporter) error {
+	if err := journal.Exists(dir); err != nil {
+		return noJournal(dir, err)
+	}
+	c, key, list, behind, err := journal.Export(dir, r)
+	if err != nil {
+		return failed(err, "a gateway that runs signs its records every minute")
+	}
+	n := 0
+	err = writeOutput(stdout, output, func(w io.Writer) (err error) {
+		n, err = put(w, c, key, list)
+		return err
+	})
+	if err != nil {
+		return &codedError{err, exitRefused, "gracegate audit verify tells more"}
+	}
+	_, _ = fmt.Fprintf(stderr, "%d records, proven by the checkpoint of %s\n", n, instant.Format(c.Time))
+	if behind > 0 {
+		_, _ = fmt.Fprintf(stderr, "%d more are not signed yet, and left out\n", behind)
+	}
+	return nil
+}
+
+// writeOutput writes a file whole or not at all, or to standard output.
+func writeOutput(stdout io.Writer, name string, write func(io.Writer) error) error {
+	if name == "-" || name == "" {
+		return write(stdout)
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".gracegate-*") // 0600
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }() // gone already if it was renamed
+	if err := errors.Join(write(f), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}
+
+// verifyExport proves a file that export wrote.
+func verifyExport(name, key, kept string) (journal.Proof, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return journal.Proof{}, invalid(err, "FILE is what gracegate audit export wrote")
+	}
+	defer f.Close()
+	var against []*journal.Checkpoint
+	if kept != "" {
+		if key == "" {
+			return journal.Proof{}, invalid(errors.New("--checkpoint beside an export needs --key"), "the key of an export proves nothing about what was kept elsewhere")
+		}
+		if against, err = readKept("", key, kept); err != nil {
+			return journal.Proof{}, err
+		}
+	}
+	proof, err := journal.VerifyExport(f, key, against...)
+	if none, ok := errors.AsType[*journal.NotExportError](err); ok {
+		return proof, invalid(fmt.Errorf("%s: %w", name, none), "FILE is what gracegate audit export wrote")
+	}
+	if err == nil && key == "" && proof.Fault == nil {
+		proof.Key += "  (that of the export itself: compare it with the gateway's, or give --key)"
+	}
+	return proof, failed(err, "")
+}
