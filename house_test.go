@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"audit/journal":  {"audit"},
 	"certs":          {"policy/host"},
 	"config":         {"policy/host"},
-	"proxy":          {"policy", "policy/host", "audit", "proxy/hello"},
+	"proxy":          {"policy", "policy/host", "policy/instant", "audit", "proxy/hello"},
 	"console":        {"policy", "audit"},
 	"cmd/gracegate": {
 		"policy", "policy/host", "policy/instant", "policy/match", "policy/source", "policy/catalog", "policy/clock",

@@ -34,6 +34,7 @@ type Policy struct {
 	rowAt     []uint32   // scope x set -> index into rows
 	rows      [][]uint32 // by class, an index into timelines
 	reach     []timeline // by scope: whether anything at all is blocked then
+	eras      []int64    // every instant at which anything changes, in order
 	who       *who
 }
 
@@ -97,6 +98,7 @@ func Compile(c *Catalog, op *Operator, opts Options) (*Policy, error) {
 		return nil, err
 	}
 	p.compileTimelines()
+	p.findEras()
 	p.who = newWho(op)
 	return p, nil
 }

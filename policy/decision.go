@@ -40,6 +40,17 @@ func (d *Decision) Since() (time.Time, bool) {
 	return instantOf(d.since)
 }
 
+// Place is where a policy has what it says about a flow: for whom, and about which endpoint. It is comparable.
+type Place struct {
+	scope uint32
+	class match.ClassID
+	by    cause
+}
+
+// Place tells where in its policy the decision is found. Within one policy, flows for the same names and port whose decisions have
+// the same place have the same reasons within an era.
+func (d *Decision) Place() Place { return Place{d.scope, d.class, d.by} }
+
 // Jurisdictions are those that bind the client.
 func (d *Decision) Jurisdictions() []string { return d.policy.scopes.list[d.scope].jurisdictions }
 

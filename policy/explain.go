@@ -65,6 +65,9 @@ func (p *Policy) Explain(at time.Time, f *Facts) Explanation {
 	return e
 }
 
+// Reasons tells all that is weighed for a decision, as Explain does, and decides nothing.
+func (p *Policy) Reasons(at time.Time, f *Facts) []Reason { return p.Explain(at, f).Reasons }
+
 // decisive tells whether a reason is one that the decision rests on. Where nothing in particular decided, it is why nothing did.
 func (p *Policy) decisive(r *Reason, d *Decision) bool {
 	switch d.by.kind {

@@ -237,13 +237,13 @@ func (s *Server) record(f *flow, event audit.Event) {
 		s.flows.cutting.RLock()
 		defer s.flows.cutting.RUnlock()
 	}
-	if r := f.asRecord(event, s.cfg.Ungoverned); r != nil {
+	if r := f.asRecord(event, s.cfg.Ungoverned, s.reasons); r != nil {
 		s.cfg.Recorder.Record(r)
 	}
 }
 
 // asRecord is what is written of the flow at an event; nil if nothing is.
-func (f *flow) asRecord(event audit.Event, ungoverned bool) *audit.Record {
+func (f *flow) asRecord(event audit.Event, ungoverned bool, why *reasons) *audit.Record {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	d := &f.ruling.Decision
@@ -257,7 +257,7 @@ func (f *flow) asRecord(event audit.Event, ungoverned bool) *audit.Record {
 		Method: f.facts.Method, Scheme: f.facts.Scheme, Host: f.facts.Authority, Port: f.facts.Port, URL: f.url, Path: f.facts.Path,
 		SNI: f.facts.SNI, Hello: f.facts.Hello, ECH: f.facts.ECH, ALPN: f.facts.ALPN,
 		Verdict: d.Verdict, State: d.State, Need: d.Need, Would: d.Would, Cause: d.Cause(), Revision: d.Revision(),
-		Guard: f.guard, Upstream: f.upstream, Status: f.status, BytesIn: f.in.Load(), BytesOut: f.out.Load(),
+		Clock: f.facts.Clock, Reasons: why.of(&f.ruling, &f.facts), Guard: f.guard, Upstream: f.upstream, Status: f.status, BytesIn: f.in.Load(), BytesOut: f.out.Load(),
 		Duration: now.Sub(f.started), Ended: f.ended,
 	}
 	r.Site, r.Persons = f.ruling.policy.Who(&f.facts)

@@ -94,6 +94,7 @@ type Server struct {
 	unwatch  context.CancelFunc
 	beside   sync.WaitGroup // what start runs
 	refusals *refusals
+	reasons  *reasons
 }
 
 // New makes a server. It starts no goroutine before Serve.
@@ -109,6 +110,7 @@ func New(cfg Config) *Server {
 		idle:      cfg.Idle, failed: s.noAnswer,
 	}
 	s.plain = newForwarder(s.road, cfg.Log)
+	s.reasons = newReasons()
 	s.refusals = newRefusals(cfg.RetryAfter, cfg.Operator, cfg.Page)
 	s.door = newDoor(s.refusals)
 	s.front = newFront(s)

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -297,5 +298,53 @@ func TestFilesAreForTheirOwnerAlone(t *testing.T) {
 		if !slices.Contains(names, want) {
 			t.Errorf("no %s among %v", want, names)
 		}
+	}
+}
+
+func lostBefore(t *testing.T, line []byte) uint64 {
+	t.Helper()
+	var r struct {
+		Lost uint64 `json:"gracegate.lost_before"`
+	}
+	if err := json.Unmarshal(line, &r); err != nil {
+		t.Fatal(err)
+	}
+	return r.Lost
+}
+
+// A clock that jumps back leaves the order of the records alone: they have numbers. Nothing is removed before its time.
+func TestClockJumpsBack(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	j := open(t, dir, Options{SegmentSize: 500})
+	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	for _, at := range []time.Time{now, now.AddDate(0, 0, 9), now.AddDate(0, 0, -20), now.AddDate(0, 0, 1), now.AddDate(0, 0, 2)} {
+		if _, err := j.Write(records(3, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.Sign(); err != nil {
+		t.Fatal(err)
+	}
+	if removed, err := j.Prune(now.AddDate(0, 0, 1)); err != nil || removed > 3 {
+		t.Errorf("%d removed, %v", removed, err)
+	}
+	if p := verify(t, dir); p.Fault != nil || p.Next != 15 {
+		t.Errorf("%+v %v", p, p.Fault)
+	}
+	// The range of an export is from the first to the last that lies in it, with all between.
+	_, _, list, _, err := Export(dir, Range{Since: now.AddDate(0, 0, 1), Until: now.AddDate(0, 0, 2)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, err := range list {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	if n != 3 {
+		t.Errorf("%d records of one day", n)
 	}
 }

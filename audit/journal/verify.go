@@ -1,12 +1,14 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
+	"strconv"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -218,8 +220,14 @@ func judge(s segment, n int, leaves []tlog.Hash) *Fault {
 	return f
 }
 
-// sequenceOf is the number that a line itself tells.
+// sequenceOf is the number that a line itself tells. One that we wrote is not read whole for it.
 func sequenceOf(line []byte) uint64 {
+	if _, rest, ok := bytes.Cut(line, []byte(`,"event.sequence":`)); ok { // no text holds this: quotes are escaped there
+		digits, _, _ := bytes.Cut(rest, []byte(","))
+		if n, err := strconv.ParseUint(string(digits), 10, 64); err == nil {
+			return n
+		}
+	}
 	var r struct {
 		Sequence *uint64 `json:"event.sequence"`
 	}

@@ -1,0 +1,38 @@
+package policy
+
+import (
+	"slices"
+	"time"
+)
+
+// Era tells the period of the whole policy that an instant lies in, by a number: within it no text, rule or waiver says anything
+// else than at its beginning.
+func (p *Policy) Era(at time.Time) int {
+	n, found := slices.BinarySearch(p.eras, nanos(at))
+	if found {
+		n++
+	}
+	return n
+}
+
+// findEras collects every instant at which anything can change, in order.
+func (p *Policy) findEras() {
+	var list []int64
+	for i := range p.instruments {
+		list = append(list, p.instruments[i].bounds...)
+	}
+	for i := range p.op.Rules {
+		for j := range p.op.Rules[i].Phases {
+			list = append(list, nanos(p.op.Rules[i].Phases[j].From.At))
+		}
+	}
+	for i := range p.op.Waivers {
+		w := &p.op.Waivers[i]
+		if w.From != nil {
+			list = append(list, nanos(w.From.At))
+		}
+		list = append(list, nanos(w.Until.At))
+	}
+	slices.Sort(list)
+	p.eras = slices.Clip(slices.Compact(list))
+}
