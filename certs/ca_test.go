@@ -36,11 +36,13 @@ func zones(names ...string) []host.Name {
 	return list
 }
 
+func storeAt(dir string) Store { return Store{Dir: dir} }
+
 // newCA makes a CA for upd.kaspersky.com and kav8.zonealarm.com.
 func newCA(tb testing.TB) (ca *CA, dir string) {
 	tb.Helper()
 	dir = filepath.Join(tb.TempDir(), "ca")
-	ca, err := Init(dir, "", zones("upd.kaspersky.com", "kav8.zonealarm.com"), start)
+	ca, err := storeAt(dir).Init(zones("upd.kaspersky.com", "kav8.zonealarm.com"), start)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -75,7 +77,7 @@ func TestInit(t *testing.T) {
 			t.Errorf("%s: %v, %v, want %v", name, info.Mode(), err, mode)
 		}
 	}
-	if list, _ := os.ReadDir(dir); len(list) != 4 {
+	if list, _ := os.ReadDir(dir); len(list) != 5 { // with the lock
 		t.Errorf("%d files: %v", len(list), list)
 	}
 	other, _ := newCA(t)
@@ -95,7 +97,7 @@ func TestInitRefuses(t *testing.T) {
 		"make a certificate of": longZones(MaxZones), "no zones": nil, "at most 1000": many, `zone "192.0.2.1": want a domain name`: zones("example.org", "192.0.2.1"),
 	} {
 		dir := filepath.Join(t.TempDir(), "ca")
-		if _, err := Init(dir, "", list, start); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := storeAt(dir).Init(list, start); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
 		if _, err := os.Stat(dir); err == nil {
@@ -103,7 +105,7 @@ func TestInitRefuses(t *testing.T) {
 		}
 	}
 	_, dir := newCA(t)
-	if _, err := Init(dir, "", zones("example.org"), start); err == nil || !strings.Contains(err.Error(), "there is a CA already") {
+	if _, err := storeAt(dir).Init(zones("example.org"), start); err == nil || !strings.Contains(err.Error(), "there is a CA already") {
 		t.Errorf("a second time: %v", err)
 	}
 }
@@ -112,7 +114,7 @@ func TestInitRefuses(t *testing.T) {
 func TestOfflineRoot(t *testing.T) {
 	t.Parallel()
 	dir, offline := filepath.Join(t.TempDir(), "ca"), t.TempDir()
-	if _, err := Init(dir, offline, zones("example.org"), start); err != nil {
+	if _, err := (Store{Dir: dir, RootKeyDir: offline}).Init(zones("example.org"), start); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "root.key")); err == nil {
@@ -123,10 +125,10 @@ func TestOfflineRoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	later := start.Add(300 * 24 * time.Hour)
-	if _, err := Renew(dir, "", zones("example.org"), later); err == nil || !strings.Contains(hint(err), "--offline-root") {
+	if _, err := storeAt(dir).Renew(zones("example.org"), later); err == nil || !strings.Contains(hint(err), "--offline-root") {
 		t.Errorf("without the key: %v", err)
 	}
-	if _, err := Renew(dir, offline, zones("example.org", "example.net"), later); err != nil {
+	if _, err := (Store{Dir: dir, RootKeyDir: offline}).Renew(zones("example.org", "example.net"), later); err != nil {
 		t.Fatal(err)
 	}
 	after, err := Load(dir, later)
@@ -138,7 +140,7 @@ func TestOfflineRoot(t *testing.T) {
 		t.Errorf("renewed to %v until %v", after.Zones(), after.Intermediate().NotAfter)
 	}
 	_, other := newCA(t)
-	if _, err := Renew(dir, other, zones("example.org"), later); err == nil || !strings.Contains(err.Error(), "is not the key of root.pem") {
+	if _, err := (Store{Dir: dir, RootKeyDir: other}).Renew(zones("example.org"), later); err == nil || !strings.Contains(err.Error(), "is not the key of root.pem") {
 		t.Errorf("with another root's key: %v", err)
 	}
 }
@@ -164,7 +166,7 @@ func TestRenewInterrupted(t *testing.T) {
 		return b
 	}
 	oldCertificate, oldKey := read("intermediate.pem"), read("intermediate.key")
-	if _, err := Renew(dir, "", zones("example.org"), start); err != nil {
+	if _, err := storeAt(dir).Renew(zones("example.org"), start); err != nil {
 		t.Fatal(err)
 	}
 	newCertificate, newKey := read("intermediate.pem"), read("intermediate.key")
@@ -225,7 +227,7 @@ func TestRenewInterruptedTwice(t *testing.T) {
 					t.Errorf("ended after %d and %d steps: %v", first, second, err)
 				}
 			}
-			if ca, err := Renew(dir, "", zones("example.net"), start); err != nil || !ca.Permits(host.MustParse("example.net")) {
+			if ca, err := storeAt(dir).Renew(zones("example.net"), start); err != nil || !ca.Permits(host.MustParse("example.net")) {
 				t.Errorf("renewed after %d and %d steps: %v", first, second, err)
 			}
 			if ca, err := Load(dir, start); err != nil || !ca.Permits(host.MustParse("example.net")) {
@@ -245,14 +247,14 @@ func TestInitInterrupted(t *testing.T) {
 		if _, err := Load(dir, start); err == nil {
 			t.Errorf("%s: taken for a CA", left)
 		}
-		_, err := Init(dir, "", zones("example.org"), start)
+		_, err := storeAt(dir).Init(zones("example.org"), start)
 		if err == nil || !strings.Contains(err.Error(), left+": is left of another CA or of an init that was interrupted") || !strings.HasPrefix(hint(err), "move it away") {
 			t.Errorf("%s: %v (hint %q)", left, err, hint(err))
 		}
 		if err := os.Remove(filepath.Join(dir, left)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Init(dir, "", zones("example.org"), start); err != nil {
+		if _, err := storeAt(dir).Init(zones("example.org"), start); err != nil {
 			t.Errorf("%s: moved away, and then %v", left, err)
 		}
 	}
@@ -585,7 +587,7 @@ func TestIssuerOfCA(t *testing.T) {
 	if err != nil || next.PrivateKey == first.PrivateKey {
 		t.Errorf("the key did not change within a day: %v", err)
 	}
-	renewed, err := Renew(dir, "", zones("example.org"), now)
+	renewed, err := storeAt(dir).Renew(zones("example.org"), now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -638,7 +640,7 @@ func TestReplaceAndSessions(t *testing.T) {
 			zone             string
 			resumed, refused bool
 		}{{"upd.kaspersky.com", false, false}, {"kaspersky.com", true, false}, {"example.org", false, true}} {
-			renewed, err := Renew(dir, "", zones(step.zone), start)
+			renewed, err := storeAt(dir).Renew(zones(step.zone), start)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -723,7 +725,7 @@ func TestOpenSSLConstraints(t *testing.T) {
 		t.Skip("openssl is not installed: it does not judge the constraints")
 	}
 	dir := filepath.Join(t.TempDir(), "ca")
-	ca, err := Init(dir, "", zones("upd.kaspersky.com"), time.Now())
+	ca, err := storeAt(dir).Init(zones("upd.kaspersky.com"), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

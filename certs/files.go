@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/pem"
@@ -42,24 +43,19 @@ type FileError struct {
 func (e *FileError) Error() string { return fmt.Sprintf("CA: %s: %v", e.Name, e.Err) }
 func (e *FileError) Unwrap() error { return e.Err }
 
-// Init makes a root and an intermediate for zones, and writes them into dir, which it makes if need be; the root's key goes into
-// rootKeyDir instead, unless that is empty. It overwrites nothing. Zones are 1 to [MaxZones] domain names.
-func Init(dir, rootKeyDir string, zones []host.Name, now time.Time) (*CA, error) {
-	if rootKeyDir == "" {
-		rootKeyDir = dir
-	}
-	for _, name := range []string{
-		filepath.Join(dir, rootCertificate), filepath.Join(rootKeyDir, rootPrivateKey),
-		filepath.Join(dir, intermediateCertificate), filepath.Join(dir, intermediatePrivateKey),
-	} {
-		if _, err := os.Lstat(name); err != nil {
-			continue
-		}
-		if _, err := os.Lstat(RootFile(dir)); err != nil {
-			return nil, &FileError{name, errors.New("is left of another CA or of an init that was interrupted: there is no root.pem in " + dir), "move it away, and run gracegate ca init again"}
-		}
-		return nil, &FileError{name, errors.New("there is a CA already"), "gracegate ca renew makes a new intermediate; to begin anew, move the old files away, and have all clients trust the new root"}
-	}
+// Store is where a CA is kept. One [Store.Init] or [Store.Renew] at a time works in a directory; [Load] needs not wait for it.
+type Store struct {
+	Dir        string
+	RootKeyDir string // where the root's key is; if empty, in Dir with the rest
+}
+
+func (s Store) rootKeyFile() string {
+	return filepath.Join(cmp.Or(s.RootKeyDir, s.Dir), rootPrivateKey)
+}
+
+// Init makes a root and an intermediate for zones, and writes them into directories, which it makes if need be. It overwrites
+// nothing. Zones are 1 to [MaxZones] domain names.
+func (s Store) Init(zones []host.Name, now time.Time) (*CA, error) {
 	root, rootKey, err := newRoot(now)
 	if err != nil {
 		return nil, err
@@ -68,73 +64,115 @@ func Init(dir, rootKeyDir string, zones []host.Name, now time.Time) (*CA, error)
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range []string{dir, rootKeyDir} {
+	for _, d := range []string{s.Dir, filepath.Dir(s.rootKeyFile())} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return nil, &FileError{d, reason(err), "choose a directory that may be written, with ca.dir or --offline-root"}
 		}
 	}
-	if err := writeKey(filepath.Join(rootKeyDir, rootPrivateKey), rootKey); err != nil {
+	unlock, err := s.lock(s.Dir, filepath.Dir(s.rootKeyFile()))
+	if err != nil {
 		return nil, err
 	}
-	if err := writeIntermediate(dir, c, key); err != nil {
+	defer unlock()
+	if err := s.vacant(); err != nil {
+		return nil, err
+	}
+	if err := writeKey(s.rootKeyFile(), rootKey); err != nil {
+		return nil, err
+	}
+	if err := writeIntermediate(s.Dir, c, key); err != nil {
 		return nil, err
 	}
 	// Last: without it, Load takes nothing for a CA.
-	return c, writeCertificate(filepath.Join(dir, rootCertificate), root)
+	return c, writeCertificate(RootFile(s.Dir), root)
 }
 
-// Renew has the root in dir, whose key is in rootKeyDir or, if that is empty, in dir too, sign a new intermediate with a new
-// key, which replaces the old one. The root, which clients trust, stays.
-func Renew(dir, rootKeyDir string, zones []host.Name, now time.Time) (*CA, error) {
-	if rootKeyDir == "" {
-		rootKeyDir = dir
+// vacant refuses to write over files of a CA.
+func (s Store) vacant() error {
+	for _, name := range []string{
+		RootFile(s.Dir), s.rootKeyFile(), filepath.Join(s.Dir, intermediateCertificate), filepath.Join(s.Dir, intermediatePrivateKey),
+	} {
+		if _, err := os.Lstat(name); err != nil {
+			continue
+		}
+		if _, err := os.Lstat(RootFile(s.Dir)); err != nil {
+			return &FileError{name, errors.New("is left of another CA or of an init that was interrupted: there is no root.pem in " + s.Dir), "move it away, and run gracegate ca init again"}
+		}
+		return &FileError{name, errors.New("there is a CA already"), "gracegate ca renew makes a new intermediate; to begin anew, move the old files away, and have all clients trust the new root"}
 	}
-	root, err := readCertificate(filepath.Join(dir, rootCertificate))
+	return nil
+}
+
+// Renew has the root sign a new intermediate with a new key, which replaces the old one. The root, which clients trust, stays.
+func (s Store) Renew(zones []host.Name, now time.Time) (*CA, error) {
+	root, err := readCertificate(RootFile(s.Dir))
 	if err != nil {
 		return nil, err
 	}
-	keyFile := filepath.Join(rootKeyDir, rootPrivateKey)
-	rootKey, err := readKey(keyFile)
+	unlock, err := s.lock(s.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	rootKey, err := readKey(s.rootKeyFile())
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			err = &FileError{keyFile, fs.ErrNotExist, "--offline-root names the directory with root.key, if it is kept elsewhere"}
+			err = &FileError{s.rootKeyFile(), fs.ErrNotExist, "--offline-root names the directory with root.key, if it is kept elsewhere"}
 		}
 		return nil, err
 	}
 	if public, ok := root.PublicKey.(*ecdsa.PublicKey); !ok || !public.Equal(rootKey.Public()) {
-		return nil, &FileError{keyFile, errors.New("is not the key of root.pem"), "--offline-root names the directory with the right root.key"}
+		return nil, &FileError{s.rootKeyFile(), errors.New("is not the key of root.pem"), "--offline-root names the directory with the right root.key"}
 	}
 	c, key, err := newIntermediate(root, rootKey, zones, now)
 	if err != nil {
 		return nil, err
 	}
-	return c, writeIntermediate(dir, c, key)
+	return c, writeIntermediate(s.Dir, c, key)
 }
 
 // Load reads a CA without the root's key, and refuses one that is not as [Init] makes it: other keys than ECDSA P-256, no
-// critical name constraints, a key that others can read, what is not valid now.
+// critical name constraints, a key that others can read, what is not valid now. While a renewal is at work, it returns the old pair or
+// the new one.
 func Load(dir string, now time.Time) (*CA, error) {
-	root, err := readCertificate(filepath.Join(dir, rootCertificate))
+	root, err := readCertificate(RootFile(dir))
 	if err != nil {
 		return nil, err
 	}
 	name := filepath.Join(dir, intermediateCertificate)
-	intermediate, err := readCertificate(name)
-	if err != nil {
-		return nil, err
+	for {
+		intermediate, err := readCertificate(name)
+		if err != nil {
+			return nil, err
+		}
+		c, err := loadPair(dir, root, intermediate, now)
+		if err == nil {
+			return c, nil
+		}
+		// The key may be that of a certificate which came after ours.
+		if again, readErr := readCertificate(name); readErr != nil || again.Equal(intermediate) {
+			return nil, err
+		}
 	}
+}
+
+func loadPair(dir string, root, intermediate *x509.Certificate, now time.Time) (*CA, error) {
+	name := filepath.Join(dir, intermediateCertificate)
 	if err := checkPair(root, intermediate, now); err != nil {
 		return nil, &FileError{name, err, "gracegate ca renew makes a new intermediate; if the root is wrong, move the files away and run gracegate ca init"}
 	}
 	keyFile := filepath.Join(dir, intermediatePrivateKey)
 	c, err := withKey(root, intermediate, keyFile)
-	if err != nil {
-		if late, lateErr := withKey(root, intermediate, keyFile+staged); lateErr == nil { // a renewal was interrupted
-			return late, nil
-		}
-		return nil, err
+	if err == nil {
+		return c, nil
 	}
-	return c, nil
+	// A renewal was interrupted before its last step, or has just taken it.
+	for _, name := range []string{keyFile + staged, keyFile} {
+		if c, lateErr := withKey(root, intermediate, name); lateErr == nil {
+			return c, nil
+		}
+	}
+	return nil, err
 }
 
 func withKey(root, intermediate *x509.Certificate, name string) (*CA, error) {

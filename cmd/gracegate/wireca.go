@@ -117,11 +117,11 @@ func factsOf(ca *certs.CA, err error) (*caFacts, error) {
 }
 
 func initCA(dir, offline string, zones []host.Name) (*caFacts, error) {
-	return factsOf(certs.Init(dir, offline, zones, time.Now()))
+	return factsOf(certs.Store{Dir: dir, RootKeyDir: offline}.Init(zones, time.Now()))
 }
 
 func renewCA(dir, offline string, zones []host.Name) (*caFacts, error) {
-	return factsOf(certs.Renew(dir, offline, zones, time.Now()))
+	return factsOf(certs.Store{Dir: dir, RootKeyDir: offline}.Renew(zones, time.Now()))
 }
 
 func readCA(dir string) (*caFacts, error) { return factsOf(certs.Load(dir, time.Now())) }

@@ -1,0 +1,50 @@
+package certs
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/gofrs/flock"
+)
+
+// lockFile is locked while somebody writes into its directory. It stays: if it were removed, two could lock a file of this name.
+const lockFile = "ca.lock"
+
+// lock keeps others from writing into directories until unlock is called, and fails if somebody does already.
+func (s Store) lock(dirs ...string) (unlock func(), err error) {
+	var held []*flock.Flock
+	unlock = func() {
+		for _, l := range held {
+			_ = l.Unlock()
+		}
+	}
+	for n, dir := range dirs {
+		if n > 0 && sameFile(dir, dirs[0]) {
+			continue
+		}
+		l := flock.New(filepath.Join(dir, lockFile), flock.SetPermissions(0o600))
+		locked, err := l.TryLock()
+		switch {
+		case err != nil:
+			err = &FileError{l.Path(), reason(err), "choose a directory that may be written, with ca.dir or --offline-root"}
+		case !locked:
+			err = &FileError{dir, errors.New("another gracegate ca init or ca renew is at work in this directory"), "run it again when that one has ended"}
+		}
+		if err != nil {
+			unlock()
+			return nil, err
+		}
+		held = append(held, l)
+	}
+	return unlock, nil
+}
+
+func sameFile(a, b string) bool {
+	one, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(one, other)
+}
