@@ -25,6 +25,9 @@ const (
 	// staged is added to the name of the intermediate's new key until its certificate is in place: at every instant one of the
 	// two keys is that of the certificate.
 	staged = ".new"
+
+	// unfinished begins the name of a file that is being written.
+	unfinished = ".gracegate-ca-"
 )
 
 // RootFile returns the name of the file that a CA in dir has last: where it is, there is a CA.
@@ -47,6 +50,9 @@ func (e *FileError) Unwrap() error { return e.Err }
 type Store struct {
 	Dir        string
 	RootKeyDir string // where the root's key is; if empty, in Dir with the rest
+
+	// Removed is told of each file that a run left which was killed while it wrote. It may hold a key. If nil, nobody is told.
+	Removed func(name string)
 }
 
 func (s Store) rootKeyFile() string {
@@ -245,7 +251,7 @@ func writeCertificate(name string, c *x509.Certificate) error {
 // writeFile writes a PEM file in one step.
 func writeFile(name, kind string, der []byte, mode fs.FileMode) error {
 	failed := func(err error) error { return &FileError{name, reason(err), ""} }
-	tmp, err := os.CreateTemp(filepath.Dir(name), ".gracegate-ca-*") // 0600
+	tmp, err := os.CreateTemp(filepath.Dir(name), unfinished+"*") // 0600
 	if err != nil {
 		return failed(err)
 	}

@@ -3,6 +3,7 @@ package certs
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -111,5 +112,47 @@ func TestInitTogether(t *testing.T) {
 	all.Wait()
 	if _, err := Load(dir, start); err != nil || made.Load() != 1 {
 		t.Errorf("%d CAs were made: %v", made.Load(), err)
+	}
+}
+
+// TestKilled: what a run left that was killed while it wrote is removed by the next one, unless somebody is writing it.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	_, dir := newCA(t)
+	other, key := filepath.Join(t.TempDir(), "ca"), filepath.Join(t.TempDir(), "key")
+	for _, d := range []string{other, key} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	renew := func(s Store) error { _, err := s.Renew(zones("example.org"), start); return err }
+	init := func(s Store) error { _, err := s.Init(zones("example.org"), start); return err }
+	for _, tc := range []struct {
+		name, in string
+		store    Store
+		run      func(Store) error
+	}{
+		{"renew", dir, Store{Dir: dir}, renew},
+		{"init", other, Store{Dir: other}, init},
+		{"init with the root's key elsewhere", key, Store{Dir: filepath.Join(t.TempDir(), "ca"), RootKeyDir: key}, init},
+	} {
+		var removed []string
+		tc.store.Removed = func(name string) { removed = append(removed, name) }
+		unlock, err := tc.store.lock(tc.in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := filepath.Join(tc.in, unfinished+"1")
+		(&files{t, tc.in}).replace(unfinished+"1", []byte("a key"))
+		if err := tc.run(tc.store); err == nil || len(removed) > 0 {
+			t.Errorf("%s while another works: %v, removed %v", tc.name, err, removed)
+		}
+		unlock()
+		if err := tc.run(tc.store); err != nil || len(removed) != 1 || removed[0] != left {
+			t.Errorf("%s: %v, removed %v, want %s", tc.name, err, removed, left)
+		}
+		if _, err := os.Lstat(left); err == nil {
+			t.Errorf("%s: it is still there", tc.name)
+		}
 	}
 }

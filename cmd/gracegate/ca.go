@@ -66,6 +66,13 @@ func zonesOf(cfg *config.Config) ([]host.Name, error) {
 	return p.Interceptable(), nil
 }
 
+// tellRemoved says which files of a run that was killed are gone.
+func tellRemoved(cmd *cobra.Command) func(name string) {
+	return func(name string) {
+		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "removed %s, which was left by a run that was killed\n", name)
+	}
+}
+
 const offlineUsage = "keep the key of the root in this `directory`, such as on a stick, instead of beside the rest"
 
 func newCAInit() *cobra.Command {
@@ -75,7 +82,7 @@ func newCAInit() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		ca, err := initCA(dir, offline, zones)
+		ca, err := initCA(dir, offline, zones, tellRemoved(cmd))
 		if err != nil {
 			return err
 		}
@@ -98,7 +105,7 @@ func newCARenew() *cobra.Command {
 			return err
 		}
 		was, _ := readCA(dir) // it may have run out
-		ca, err := renewCA(dir, offline, zones)
+		ca, err := renewCA(dir, offline, zones, tellRemoved(cmd))
 		if err != nil {
 			return err
 		}

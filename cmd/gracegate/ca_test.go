@@ -18,7 +18,7 @@ func TestRemindDaily(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		zones := []host.Name{host.MustParse("updates.example")}
-		if _, err := initCA(dir, "", zones); err != nil {
+		if _, err := initCA(dir, "", zones, nil); err != nil {
 			t.Fatal(err)
 		}
 		core, logged := observer.New(zap.WarnLevel)
@@ -50,7 +50,7 @@ func TestRemindDaily(t *testing.T) {
 			t.Errorf("%d reminders in the ten days after: %v", len(reminders), reminders)
 		}
 
-		if _, err := renewCA(dir, "", zones); err != nil {
+		if _, err := renewCA(dir, "", zones, nil); err != nil {
 			t.Fatal(err)
 		}
 		if err := g.authority.load(); err != nil {

@@ -116,12 +116,12 @@ func factsOf(ca *certs.CA, err error) (*caFacts, error) {
 	return &caFacts{ca.Root(), ca.Intermediate(), ca.Zones(), ca.RenewBy(), ca.Permits}, nil
 }
 
-func initCA(dir, offline string, zones []host.Name) (*caFacts, error) {
-	return factsOf(certs.Store{Dir: dir, RootKeyDir: offline}.Init(zones, time.Now()))
+func initCA(dir, offline string, zones []host.Name, removed func(name string)) (*caFacts, error) {
+	return factsOf(certs.Store{Dir: dir, RootKeyDir: offline, Removed: removed}.Init(zones, time.Now()))
 }
 
-func renewCA(dir, offline string, zones []host.Name) (*caFacts, error) {
-	return factsOf(certs.Store{Dir: dir, RootKeyDir: offline}.Renew(zones, time.Now()))
+func renewCA(dir, offline string, zones []host.Name, removed func(name string)) (*caFacts, error) {
+	return factsOf(certs.Store{Dir: dir, RootKeyDir: offline, Removed: removed}.Renew(zones, time.Now()))
 }
 
 func readCA(dir string) (*caFacts, error) { return factsOf(certs.Load(dir, time.Now())) }
