@@ -113,7 +113,7 @@ func TestInitRefuses(t *testing.T) {
 // TestOfflineRoot wants the gateway to run without the root's key, and a renewal to need it.
 func TestOfflineRoot(t *testing.T) {
 	t.Parallel()
-	dir, offline := filepath.Join(t.TempDir(), "ca"), t.TempDir()
+	dir, offline := filepath.Join(t.TempDir(), "ca"), filepath.Join(t.TempDir(), "stick")
 	if _, err := (Store{Dir: dir, RootKeyDir: offline}).Init(zones("example.org"), start); err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +242,10 @@ func TestInitInterrupted(t *testing.T) {
 	t.Parallel()
 	for _, left := range []string{rootPrivateKey, intermediatePrivateKey, intermediateCertificate} {
 		_, from := newCA(t)
-		dir := t.TempDir()
+		dir := filepath.Join(t.TempDir(), "ca")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
 		(&files{t, dir}).copyFrom(from, left)
 		if _, err := Load(dir, start); err == nil {
 			t.Errorf("%s: taken for a CA", left)

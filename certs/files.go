@@ -33,6 +33,9 @@ const (
 // RootFile returns the name of the file that a CA in dir has last: where it is, there is a CA.
 func RootFile(dir string) string { return filepath.Join(dir, rootCertificate) }
 
+// privateKey is the kind of PEM block that is for its owner alone.
+const privateKey = "PRIVATE KEY"
+
 // maxFile is more than any of the files needs.
 const maxFile = 1 << 20
 
@@ -138,7 +141,7 @@ func (s Store) Renew(zones []host.Name, now time.Time) (*CA, error) {
 }
 
 // Load reads a CA without the root's key, and refuses one that is not as [Init] makes it: other keys than ECDSA P-256, no
-// critical name constraints, a key that others can read, what is not valid now. While a renewal is at work, it returns the old pair or
+// critical name constraints, a key that others can read, a directory that others may write, what is not valid now. While a renewal is at work, it returns the old pair or
 // the new one.
 func Load(dir string, now time.Time) (*CA, error) {
 	root, err := readCertificate(RootFile(dir))
@@ -241,7 +244,7 @@ func writeKey(name string, key *ecdsa.PrivateKey) error {
 	if err != nil {
 		return fmt.Errorf("certs: key: %w", err)
 	}
-	return writeFile(name, "PRIVATE KEY", der, 0o600)
+	return writeFile(name, privateKey, der, 0o600)
 }
 
 func writeCertificate(name string, c *x509.Certificate) error {
@@ -298,14 +301,10 @@ func readCertificate(name string) (*x509.Certificate, error) {
 }
 
 func readKey(name string) (*ecdsa.PrivateKey, error) {
-	info, err := os.Stat(name)
-	if err == nil {
-		err = private(name, info)
+	if err := guarded(filepath.Dir(name)); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return nil, missing(name, err)
-	}
-	der, err := readPEM(name, "PRIVATE KEY")
+	der, err := readPEM(name, privateKey)
 	if err != nil {
 		return nil, err
 	}
@@ -329,6 +328,9 @@ func readPEM(name, kind string) ([]byte, error) {
 	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxFile) {
 		err = errors.New("is no file of a CA")
 	}
+	if err == nil && kind == privateKey {
+		err = private(name, info) // of the very file that is read
+	}
 	if err != nil {
 		return nil, missing(name, err)
 	}
@@ -350,6 +352,9 @@ func missing(name string, err error) error {
 	hint := ""
 	if errors.Is(err, fs.ErrNotExist) {
 		hint = "gracegate ca init makes a CA; if there was one, restore the file from a backup"
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		hint = "the CA belongs to the user who runs gracegate serve: chown its directory and files"
 	}
 	return &FileError{name, reason(err), hint}
 }

@@ -25,6 +25,10 @@ func (s Store) lock(dirs ...string) (unlock func(), err error) {
 		if n > 0 && sameFile(dir, dirs[0]) {
 			continue
 		}
+		if err := guarded(dir); err != nil {
+			unlock()
+			return nil, err
+		}
 		l := flock.New(filepath.Join(dir, lockFile), flock.SetPermissions(0o600))
 		locked, err := l.TryLock()
 		switch {

@@ -62,7 +62,7 @@ func TestRenewTogether(t *testing.T) {
 	var renewed atomic.Int64
 	for n := range 4 {
 		renewing.Go(func() {
-			for m := range 25 {
+			for m := range 10 {
 				_, err := storeAt(dir).Renew(zones(fmt.Sprintf("z%d-%d.example", n, m)), start)
 				switch file, ok := errors.AsType[*FileError](err); {
 				case err == nil:

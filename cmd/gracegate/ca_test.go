@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,7 +16,7 @@ import (
 // A gateway that is never restarted says in time, and until it is done, that its CA must be renewed.
 func TestRemindDaily(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "ca")
 	synctest.Test(t, func(t *testing.T) {
 		zones := []host.Name{host.MustParse("updates.example")}
 		if _, err := initCA(dir, "", zones, nil); err != nil {

@@ -97,7 +97,7 @@ func (w *watcher) watchCatalog() {
 	}
 }
 
-// print tells two states of the files apart. Of a CA, also those of its key, whose mode may have been mended.
+// print tells two states of the files apart. Of a CA, also the modes of its key and its directory, which may have been mended.
 func (w *watcher) print() string {
 	all, err := catalog.Fingerprint(w.catalogDir)
 	if err != nil {
@@ -108,6 +108,9 @@ func (w *watcher) print() string {
 		files = append(files, w.policyFile)
 	}
 	if w.caDir != "" {
+		if info, err := os.Stat(w.caDir); err == nil {
+			all += " " + info.Mode().String()
+		}
 		for _, name := range []string{"root.pem", "intermediate.pem", "intermediate.key"} {
 			files = append(files, filepath.Join(w.caDir, name))
 		}
