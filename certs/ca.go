@@ -82,6 +82,9 @@ func (c *CA) signing() *signing {
 	return &signing{authority: c.under, above: c.Intermediate().Raw, permits: c.Permits}
 }
 
+// ValidAt tells whether the intermediate is valid at an instant, and with it the root: it begins no sooner and ends no later.
+func (c *CA) ValidAt(at time.Time) bool { return c.under.validAt(at) }
+
 // RenewBy returns when the intermediate had better be renewed.
 func (c *CA) RenewBy() time.Time { return c.Intermediate().NotAfter.Add(-RenewBefore) }
 
@@ -178,7 +181,7 @@ func everyAddress() []*net.IPNet {
 }
 
 // checkPair judges what was read: whether root and intermediate are what this package makes.
-func checkPair(root, intermediate *x509.Certificate, now time.Time) error {
+func checkPair(root, intermediate *x509.Certificate) error {
 	for _, c := range []*x509.Certificate{root, intermediate} {
 		digest := sha256.Sum256(c.RawSubjectPublicKeyInfo)
 		switch key, ok := c.PublicKey.(*ecdsa.PublicKey); {
@@ -190,12 +193,14 @@ func checkPair(root, intermediate *x509.Certificate, now time.Time) error {
 			return fmt.Errorf("%q has a key of another kind than ECDSA P-256", c.Subject)
 		case c.KeyUsage&x509.KeyUsageCertSign == 0:
 			return fmt.Errorf("%q may not sign certificates", c.Subject)
-		case now.Before(c.NotBefore) || !now.Before(c.NotAfter):
-			return fmt.Errorf("%q is valid from %s until %s and now is %s", c.Subject, stamp(c.NotBefore), stamp(c.NotAfter), stamp(now))
 		}
 	}
 	if err := intermediate.CheckSignatureFrom(root); err != nil {
 		return fmt.Errorf("%q was not signed by %q", intermediate.Subject, root.Subject)
+	}
+	if intermediate.NotBefore.Before(root.NotBefore) || intermediate.NotAfter.After(root.NotAfter) {
+		return fmt.Errorf("%q is valid from %s until %s, and its root from %s until %s", intermediate.Subject,
+			stamp(intermediate.NotBefore), stamp(intermediate.NotAfter), stamp(root.NotBefore), stamp(root.NotAfter))
 	}
 	if err := checkConstraints(intermediate); err != nil {
 		return err
@@ -211,7 +216,7 @@ func checkPair(root, intermediate *x509.Certificate, now time.Time) error {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(root)
-	if _, err := intermediate.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now}); err != nil {
+	if _, err := intermediate.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: intermediate.NotBefore}); err != nil {
 		return fmt.Errorf("no client would accept %q: %w", intermediate.Subject, err)
 	}
 	return nil

@@ -52,7 +52,7 @@ func newCA(tb testing.TB) (ca *CA, dir string) {
 func TestInit(t *testing.T) {
 	t.Parallel()
 	made, dir := newCA(t)
-	ca, err := Load(dir, start)
+	ca, err := Load(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestOfflineRoot(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "root.key")); err == nil {
 		t.Error("the root's key is beside the rest")
 	}
-	before, err := Load(dir, start)
+	before, err := Load(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestOfflineRoot(t *testing.T) {
 	if _, err := (Store{Dir: dir, RootKeyDir: offline}).Renew(zones("example.org", "example.net"), later); err != nil {
 		t.Fatal(err)
 	}
-	after, err := Load(dir, later)
+	after, err := Load(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,17 +179,17 @@ func TestRenewInterrupted(t *testing.T) {
 	write("intermediate.pem", oldCertificate)
 	write("intermediate.key", oldKey)
 	write("intermediate.key.new", newKey)
-	if ca, err := Load(dir, start); err != nil || ca.Permits(host.MustParse("example.org")) {
+	if ca, err := Load(dir); err != nil || ca.Permits(host.MustParse("example.org")) {
 		t.Errorf("with the new key staged: %v", err)
 	}
 	write("intermediate.pem", newCertificate)
-	if ca, err := Load(dir, start); err != nil || !ca.Permits(host.MustParse("example.org")) {
+	if ca, err := Load(dir); err != nil || !ca.Permits(host.MustParse("example.org")) {
 		t.Errorf("with the new certificate in place: %v", err)
 	}
 	if err := os.Remove(in("intermediate.key.new")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load(dir, start); err == nil || !strings.Contains(err.Error(), "not that of the certificate") {
+	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), "not that of the certificate") {
 		t.Errorf("with keys mixed up: %v", err)
 	}
 }
@@ -223,14 +223,14 @@ func TestRenewInterruptedTwice(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				if _, err := Load(dir, start); err != nil {
+				if _, err := Load(dir); err != nil {
 					t.Errorf("ended after %d and %d steps: %v", first, second, err)
 				}
 			}
 			if ca, err := storeAt(dir).Renew(zones("example.net"), start); err != nil || !ca.Permits(host.MustParse("example.net")) {
 				t.Errorf("renewed after %d and %d steps: %v", first, second, err)
 			}
-			if ca, err := Load(dir, start); err != nil || !ca.Permits(host.MustParse("example.net")) {
+			if ca, err := Load(dir); err != nil || !ca.Permits(host.MustParse("example.net")) {
 				t.Errorf("read after %d and %d steps: %v", first, second, err)
 			}
 		}
@@ -247,7 +247,7 @@ func TestInitInterrupted(t *testing.T) {
 			t.Fatal(err)
 		}
 		(&files{t, dir}).copyFrom(from, left)
-		if _, err := Load(dir, start); err == nil {
+		if _, err := Load(dir); err == nil {
 			t.Errorf("%s: taken for a CA", left)
 		}
 		_, err := storeAt(dir).Init(zones("example.org"), start)
@@ -268,27 +268,30 @@ func TestLoadRefuses(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		change func(t *files)
-		at     time.Duration
 		want   string
 	}{
-		{"nothing there", func(t *files) { t.remove("root.pem") }, 0, "root.pem: no such file or directory"},
-		{"no intermediate", func(t *files) { t.remove("intermediate.pem") }, 0, "intermediate.pem: no such file or directory"},
-		{"no key", func(t *files) { t.remove("intermediate.key") }, 0, "intermediate.key: no such file or directory"},
-		{"wide key", func(t *files) { t.chmod("intermediate.key", 0o640) }, 0, "has the mode 0640: others could read the key"},
-		{"garbage", func(t *files) { t.replace("root.pem", []byte("garbage")) }, 0, "root.pem: holds no CERTIFICATE in PEM"},
+		{"nothing there", func(t *files) { t.remove("root.pem") }, "root.pem: no such file or directory"},
+		{"no intermediate", func(t *files) { t.remove("intermediate.pem") }, "intermediate.pem: no such file or directory"},
+		{"no key", func(t *files) { t.remove("intermediate.key") }, "intermediate.key: no such file or directory"},
+		{"wide key", func(t *files) { t.chmod("intermediate.key", 0o640) }, "has the mode 0640: others could read the key"},
+		{"garbage", func(t *files) { t.replace("root.pem", []byte("garbage")) }, "root.pem: holds no CERTIFICATE in PEM"},
 		{"bad certificate", func(t *files) {
 			t.replace("root.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")}))
-		}, 0, "root.pem: is no certificate"},
+		}, "root.pem: is no certificate"},
 		{"key of another CA", func(t *files) {
 			_, other := newCA(t.T)
 			t.copyFrom(other, "intermediate.key")
-		}, 0, "intermediate.key: the key is not that of the certificate"},
+		}, "intermediate.key: the key is not that of the certificate"},
 		{"root of another CA", func(t *files) {
 			_, other := newCA(t.T)
 			t.copyFrom(other, "root.pem")
-		}, 0, "was not signed by"},
-		{"expired", func(*files) {}, IntermediateLifetime, "is valid from"},
-		{"not yet valid", func(*files) {}, -2 * time.Hour, "is valid from"},
+		}, "was not signed by"},
+		{"outlives its root", func(t *files) {
+			t.resign(func(c *x509.Certificate) { c.NotAfter = start.Add(RootLifetime + time.Second) })
+		}, "and its root from"},
+		{"older than its root", func(t *files) {
+			t.resign(func(c *x509.Certificate) { c.NotBefore = start.Add(-BackDate - time.Second) })
+		}, "and its root from"},
 		{"RSA", func(t *files) {
 			key, err := rsa.GenerateKey(rand.Reader, 2048)
 			if err != nil {
@@ -296,46 +299,46 @@ func TestLoadRefuses(t *testing.T) {
 			}
 			der, _ := x509.MarshalPKCS8PrivateKey(key)
 			t.replace("intermediate.key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-		}, 0, "another kind than ECDSA P-256"},
+		}, "another kind than ECDSA P-256"},
 		{"no constraints", func(t *files) {
 			t.resign(func(c *x509.Certificate) { c.PermittedDNSDomains = nil })
-		}, 0, "has no critical name constraints"},
+		}, "has no critical name constraints"},
 		{"constraints not critical", func(t *files) {
 			t.resign(func(c *x509.Certificate) { c.PermittedDNSDomainsCritical = false })
-		}, 0, "has no critical name constraints"},
+		}, "has no critical name constraints"},
 		{"addresses", func(t *files) {
 			t.resign(func(c *x509.Certificate) { c.ExcludedIPRanges = c.ExcludedIPRanges[:1] })
-		}, 0, "could sign for addresses"},
+		}, "could sign for addresses"},
 		{"names excluded", func(t *files) {
 			t.resign(func(c *x509.Certificate) { c.ExcludedDNSDomains = []string{"s01.upd.kaspersky.com"} })
-		}, 0, `excludes "s01.upd.kaspersky.com"`},
+		}, `excludes "s01.upd.kaspersky.com"`},
 		{"any use", func(t *files) {
 			t.resign(func(c *x509.Certificate) { c.ExtKeyUsage = nil })
-		}, 0, "could sign for more than servers"},
+		}, "could sign for more than servers"},
 		{"another use", func(t *files) {
 			t.resign(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
-		}, 0, "or not for them"},
+		}, "or not for them"},
 		{"no signing", func(t *files) {
 			t.resign(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign })
-		}, 0, "may not sign certificates"},
+		}, "may not sign certificates"},
 		{"further CAs", func(t *files) {
 			t.resign(func(c *x509.Certificate) { c.MaxPathLenZero, c.MaxPathLen = false, -1 })
-		}, 0, "could make further CAs"},
+		}, "could make further CAs"},
 		{"too large", func(t *files) {
 			t.resign(func(c *x509.Certificate) { c.PermittedDNSDomains = texts(longZones(MaxZones)) })
-		}, 0, "clients take at most 65536"},
+		}, "clients take at most 65536"},
 		{"root without CAs below", func(t *files) {
 			t.reroot(func(c *x509.Certificate) { c.MaxPathLen, c.MaxPathLenZero = 0, true })
-		}, 0, "lets no CA be below it"},
+		}, "lets no CA be below it"},
 		{"root for clients", func(t *files) {
 			t.reroot(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
-		}, 0, "no client would accept"},
+		}, "no client would accept"},
 		{"constrained root", func(t *files) {
 			t.reroot(func(c *x509.Certificate) { c.PermittedDNSDomains = []string{"example.org"} })
-		}, 0, "clients do not agree on those of a root"},
+		}, "clients do not agree on those of a root"},
 		{"no CA", func(t *files) {
 			t.resign(func(c *x509.Certificate) { c.IsCA, c.MaxPathLenZero = false, false })
-		}, 0, "is no certificate of a CA"},
+		}, "is no certificate of a CA"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -344,7 +347,7 @@ func TestLoadRefuses(t *testing.T) {
 			}
 			_, dir := newCA(t)
 			tc.change(&files{t, dir})
-			_, err := Load(dir, start.Add(tc.at))
+			_, err := Load(dir)
 			if err == nil || !strings.Contains(err.Error(), tc.want) || hint(err) == "" {
 				t.Errorf("%v (hint %q), want %q", err, hint(err), tc.want)
 			}
@@ -512,7 +515,7 @@ func TestPublicCA(t *testing.T) {
 	if digest := sha256.Sum256(c.RawSubjectPublicKeyInfo); hex.EncodeToString(digest[:]) != publicCA {
 		t.Errorf("it is %x", digest)
 	}
-	if err := checkPair(c, c, time.Now()); err == nil || !strings.Contains(err.Error(), "private key is public") {
+	if err := checkPair(c, c); err == nil || !strings.Contains(err.Error(), "private key is public") {
 		t.Errorf("taken for a CA of ours: %v", err)
 	}
 }
@@ -618,9 +621,12 @@ func TestPermitsEnds(t *testing.T) {
 		-BackDate - time.Second: false, -BackDate: true, 0: true, IntermediateLifetime: true, IntermediateLifetime + time.Second: false,
 	} {
 		clock.set(start.Add(after))
-		_, err := i.Leaf(name)
-		if got := i.Permits(name); got != want || got != (err == nil) {
+		leaf, err := i.Leaf(name)
+		if got := i.Permits(name); got != want || got != (err == nil) || got != ca.ValidAt(start.Add(after)) {
 			t.Errorf("%v after its making: permitted %v, want %v; the leaf: %v", after, got, want, err)
+		}
+		if err == nil && parsed(t, leaf).NotAfter.After(ca.Intermediate().NotAfter) {
+			t.Errorf("%v after its making: a leaf until %v", after, parsed(t, leaf).NotAfter)
 		}
 	}
 }

@@ -141,9 +141,9 @@ func (s Store) Renew(zones []host.Name, now time.Time) (*CA, error) {
 }
 
 // Load reads a CA without the root's key, and refuses one that is not as [Init] makes it: other keys than ECDSA P-256, no
-// critical name constraints, a key that others can read, a directory that others may write, what is not valid now. While a renewal is at work, it returns the old pair or
-// the new one.
-func Load(dir string, now time.Time) (*CA, error) {
+// critical name constraints, a key that others can read, a directory that others may write. It takes one that has ended, or has not
+// begun: an [Issuer] has that sign nothing. While a renewal is at work, it returns the old pair or the new one.
+func Load(dir string) (*CA, error) {
 	root, err := readCertificate(RootFile(dir))
 	if err != nil {
 		return nil, err
@@ -154,7 +154,7 @@ func Load(dir string, now time.Time) (*CA, error) {
 		if err != nil {
 			return nil, err
 		}
-		c, err := loadPair(dir, root, intermediate, now)
+		c, err := loadPair(dir, root, intermediate)
 		if err == nil {
 			return c, nil
 		}
@@ -165,9 +165,9 @@ func Load(dir string, now time.Time) (*CA, error) {
 	}
 }
 
-func loadPair(dir string, root, intermediate *x509.Certificate, now time.Time) (*CA, error) {
+func loadPair(dir string, root, intermediate *x509.Certificate) (*CA, error) {
 	name := filepath.Join(dir, intermediateCertificate)
-	if err := checkPair(root, intermediate, now); err != nil {
+	if err := checkPair(root, intermediate); err != nil {
 		return nil, &FileError{name, err, "gracegate ca renew makes a new intermediate; if the root is wrong, move the files away and run gracegate ca init"}
 	}
 	keyFile := filepath.Join(dir, intermediatePrivateKey)

@@ -46,7 +46,7 @@ func TestBusy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unlock()
-	if ca, err := Load(dir, start); err != nil || ca.Permits(zones("example.org")[0]) {
+	if ca, err := Load(dir); err != nil || ca.Permits(zones("example.org")[0]) {
 		t.Errorf("what was refused has changed something: %v", err)
 	}
 	if _, err := (Store{Dir: dir, RootKeyDir: dir}).Renew(zones("example.org"), start); err != nil {
@@ -77,7 +77,7 @@ func TestRenewTogether(t *testing.T) {
 	for range 4 {
 		reading.Go(func() {
 			for {
-				if _, err := Load(dir, start); err != nil {
+				if _, err := Load(dir); err != nil {
 					t.Error(err)
 				}
 				select {
@@ -110,7 +110,7 @@ func TestInitTogether(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if _, err := Load(dir, start); err != nil || made.Load() != 1 {
+	if _, err := Load(dir); err != nil || made.Load() != 1 {
 		t.Errorf("%d CAs were made: %v", made.Load(), err)
 	}
 }

@@ -35,7 +35,7 @@ func TestWideDirectory(t *testing.T) {
 			name, dir string
 			do        func() error
 		}{
-			{"load", dir, func() error { _, err := Load(dir, start); return err }},
+			{"load", dir, func() error { _, err := Load(dir); return err }},
 			{"renew", dir, func() error { _, err := storeAt(dir).Renew(zones("example.org"), start); return err }},
 			{"init", empty, func() error { _, err := storeAt(empty).Init(zones("example.org"), start); return err }},
 			{"init with a root's key elsewhere", offline, func() error {
@@ -67,7 +67,7 @@ func TestKeyOfAnother(t *testing.T) {
 	if err := os.Chown(key, 65534, -1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load(dir, start); err == nil || !strings.Contains(err.Error(), "intermediate.key: belongs to another user (65534)") || hint(err) != "chown 0 "+key {
+	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), "intermediate.key: belongs to another user (65534)") || hint(err) != "chown 0 "+key {
 		t.Errorf("%v (hint %q)", err, hint(err))
 	}
 }

@@ -16,8 +16,9 @@ type Status struct {
 	RecordsNeeded  bool      // nothing is let through while records are being lost (audit.on-failure: block)
 	RecordsLost    uint64    // since the start
 	RecordsWaiting int
-	CADue          bool // the CA of interception should have been renewed by now
-	Draining       bool // the process is on its way out
+	CAProblem      string // why the CA of interception signs nothing, and what to do; empty if it does, or there is none
+	CADue          bool   // the CA of interception should have been renewed by now
+	Draining       bool   // the process is on its way out
 }
 
 // readiness is the body of /readyz.
@@ -55,6 +56,7 @@ func (s Status) judge() readiness {
 	problem(s.Revision == "", true, "no policy is loaded")
 	problem(s.ReloadError != "", false, "the last reload failed, what it could not read stays as it was: "+s.ReloadError)
 	problem(s.RecordsFail, s.RecordsNeeded, "records are being lost")
+	problem(s.CAProblem != "", false, "nothing is intercepted: "+s.CAProblem)
 	problem(s.CADue, false, "the CA nears its end: gracegate ca renew")
 	problem(s.Draining, true, "shutting down")
 

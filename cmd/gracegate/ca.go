@@ -104,7 +104,7 @@ func newCARenew() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		was, _ := readCA(dir) // it may have run out
+		was, _ := readCA(dir) // it may be what is to be mended
 		ca, err := renewCA(dir, offline, zones, tellRemoved(cmd))
 		if err != nil {
 			return err
@@ -141,6 +141,11 @@ func newCAShow() *cobra.Command {
 		}
 		for _, z := range ca.Zones {
 			if _, err := fmt.Fprintln(out, "  "+z.String()); err != nil {
+				return failed(err, "")
+			}
+		}
+		if ca.Problem != "" {
+			if _, err := fmt.Fprintf(out, "not in force: %s\n  %s\n", ca.Problem, ca.Hint); err != nil {
 				return failed(err, "")
 			}
 		}
@@ -218,7 +223,7 @@ func writeCAJSON(out io.Writer, dir string, ca *caFacts, uncovered []host.Name) 
 	return e.Encode(map[string]any{
 		"directory": dir, "root": ca.Root.Subject.CommonName, "root_not_after": ca.Root.NotAfter.UTC(), "fingerprint_sha256": fingerprint(ca.Root.Raw),
 		"intermediate": ca.Intermediate.Subject.CommonName, "intermediate_not_after": ca.Intermediate.NotAfter.UTC(),
-		"renew_by": ca.RenewBy.UTC(), "zones": texts(ca.Zones), "not_covered": texts(uncovered),
+		"renew_by": ca.RenewBy.UTC(), "in_force": ca.Problem == "", "zones": texts(ca.Zones), "not_covered": texts(uncovered),
 	})
 }
 
@@ -299,7 +304,8 @@ func cacertHandler(a *authority) http.Handler {
 // announceCA says what can be intercepted, and what the policy would have to see and cannot, whenever either has changed.
 func (g *gateway) announceCA() {
 	root := g.authority.root()
-	now := g.policy().Revision() + " " + g.authority.serial()
+	problem, _ := g.authority.outOfForce(time.Now())
+	now := g.policy().Revision() + " " + g.authority.serial() + " " + problem
 	if now == g.announced {
 		return
 	}
@@ -310,6 +316,10 @@ func (g *gateway) announceCA() {
 			return
 		}
 		g.log.Info("nothing is intercepted: there is no CA", zap.String("ca_dir", g.authority.dir), zap.String("hint", "gracegate ca init makes one"))
+		return
+	}
+	if problem != "" {
+		g.remind()
 		return
 	}
 	p := g.policy()
@@ -323,23 +333,35 @@ func (g *gateway) announceCA() {
 	}
 }
 
-// remind says that the CA is due to be renewed, if it is.
+// remind says that the CA signs nothing, or is due to be renewed, if that is so.
 func (g *gateway) remind() {
-	if by, due := g.authority.due(time.Now()); due {
+	now := time.Now()
+	if problem, hint := g.authority.outOfForce(now); problem != "" {
+		g.log.Error("nothing is intercepted: the CA is not in force", zap.String("problem", problem), zap.String("hint", hint))
+	} else if by, due := g.authority.due(now); due {
 		g.log.Warn("the CA nears its end", zap.Time("renew_by", by), zap.Time("not_after", g.authority.notAfter()), zap.String("hint", "gracegate ca renew"))
 	}
 }
 
-// remindDaily reminds once a day, until ctx ends: a gateway may run for longer than its CA lives.
+// remindDaily reminds once a day, and as soon as the CA has ended, until ctx ends: a gateway may run for longer than its CA lives.
 func (g *gateway) remindDaily(ctx context.Context) {
-	ticker := time.NewTicker(24 * time.Hour)
-	defer ticker.Stop()
-	for {
+	const day = 24 * time.Hour
+	for next := time.Now().Add(day); ; {
+		now := time.Now()
+		wake := next
+		if over := g.authority.notAfter().Add(time.Second); over.After(now) && over.Before(next) { // its last second is valid
+			wake = over
+		}
+		timer := time.NewTimer(wake.Sub(now))
 		select {
 		case <-ctx.Done():
+			timer.Stop()
 			return
-		case <-ticker.C:
+		case <-timer.C:
 			g.remind()
+		}
+		if wake.Equal(next) {
+			next = time.Now().Add(day)
 		}
 	}
 }

@@ -3,15 +3,34 @@ package main
 import (
 	"context"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/gracegate/gracegate/certs"
 	"github.com/gracegate/gracegate/policy/host"
 )
+
+// The command of a script that needs a CA which gracegate ca init cannot make:
+//
+//	ca-made DURATION DIR ZONE... make a CA in DIR, as it would have been made so long ago
+
+func scriptCAMade(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) > 2, "ca-made DURATION DIR ZONE...")
+	ago, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	var zones []host.Name
+	for _, z := range args[2:] {
+		zones = append(zones, host.MustParse(z))
+	}
+	_, err = certs.Store{Dir: ts.MkAbs(args[1])}.Init(zones, time.Now().Add(-ago))
+	ts.Check(err)
+}
 
 // A gateway that is never restarted says in time, and until it is done, that its CA must be renewed.
 func TestRemindDaily(t *testing.T) {
@@ -60,6 +79,42 @@ func TestRemindDaily(t *testing.T) {
 		days(300)
 		if n := logged.Len(); n != 0 {
 			t.Errorf("%d reminders after it was renewed", n)
+		}
+
+		// Nobody renews it: that is said at its end, every day from then on, and nothing is signed for.
+		days(46)
+		logged.TakeAll()
+		before := time.Now()
+		time.Sleep(time.Until(g.authority.notAfter()))
+		synctest.Wait()
+		if !g.authority.issuer.Permits(zones[0]) || logged.FilterLevelExact(zap.ErrorLevel).Len() > 0 || time.Since(before) < 18*24*time.Hour {
+			t.Errorf("at its last instant: permitted %v, %v", g.authority.issuer.Permits(zones[0]), logged.FilterLevelExact(zap.ErrorLevel).All())
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		errs := logged.FilterLevelExact(zap.ErrorLevel).TakeAll()
+		if len(errs) != 1 || errs[0].Message != "nothing is intercepted: the CA is not in force" || errs[0].ContextMap()["hint"] != "gracegate ca renew" || g.authority.issuer.Permits(zones[0]) {
+			t.Errorf("at its end: %v", errs)
+		}
+		logged.TakeAll()
+		days(10)
+		if n := logged.FilterLevelExact(zap.ErrorLevel).Len(); n != 10 || logged.Len() != n {
+			t.Errorf("%d errors among %d lines in the ten days after: %v", n, logged.Len(), logged.All())
+		}
+		if _, err := renewCA(dir, "", zones, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := g.authority.load(); err != nil || !g.authority.issuer.Permits(zones[0]) {
+			t.Errorf("renewed: %v, permitted %v", err, g.authority.issuer.Permits(zones[0]))
+		}
+
+		// One that has ended takes the place of none that is in force.
+		at := time.Now()
+		if _, err := (certs.Store{Dir: dir}).Renew(zones, at.Add(-366*24*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if err := g.authority.load(); err == nil || !strings.Contains(err.Error(), "the CA has ended") || !g.authority.issuer.Permits(zones[0]) {
+			t.Errorf("an old one: %v, permitted %v", err, g.authority.issuer.Permits(zones[0]))
 		}
 		stop()
 		synctest.Wait()

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"github.com/gracegate/gracegate/policy"
 	"github.com/gracegate/gracegate/policy/instant"
 )
@@ -23,6 +25,9 @@ func (g *gateway) summary() string {
 	}
 	if g.clock.Simulated() {
 		text += ", on a simulated clock"
+	}
+	if problem, _ := g.authority.outOfForce(time.Now()); problem != "" {
+		text += "; nothing is intercepted: " + problem
 	}
 	if g.reloads.lastError() != "" {
 		text += "; the last reload failed, see the log"

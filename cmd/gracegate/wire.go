@@ -220,9 +220,14 @@ func (g *gateway) openFlows(limit int) ([]console.Flow, int) {
 func proxyListening() net.ListenConfig { return proxy.ListenConfig() }
 
 func (g *gateway) status() console.Status {
-	_, due := g.authority.due(time.Now())
+	now := time.Now()
+	problem, hint := g.authority.outOfForce(now)
+	if problem != "" {
+		problem += ": " + hint
+	}
+	_, due := g.authority.due(now)
 	return console.Status{
-		CADue:    due,
+		CAProblem: problem, CADue: due && problem == "",
 		Revision: g.policy().Revision(), ReloadError: g.reloads.lastError(),
 		Clock: g.clock.String(), Simulated: g.clock.Simulated(), PolicyTime: g.clock.Now(),
 		RecordsFail: g.Failing(), RecordsNeeded: g.cfg.Audit.OnFailure == config.Block, RecordsLost: g.recorder.Lost(),

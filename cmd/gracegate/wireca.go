@@ -29,19 +29,23 @@ func newAuthority(dir string) (*authority, error) {
 	return &authority{dir: dir, issuer: issuer}, err
 }
 
-// load reads the CA, if there is one. What was in force stays if that fails.
+// load reads the CA, if there is one. What was in force stays if that fails, or if what was read is not in force.
 func (a *authority) load() error {
 	if a.dir == "" {
 		return nil
 	}
 	was := a.ca.Load()
-	ca, err := certs.Load(a.dir, time.Now())
+	ca, err := certs.Load(a.dir)
 	if err != nil {
 		// A CA that was never made; one that is gone is another matter.
 		if errors.Is(err, fs.ErrNotExist) && was == nil && !holdsCA(a.dir) {
 			return nil
 		}
 		return caError(err)
+	}
+	now := time.Now()
+	if problem, hint := outOfForce(ca, now); problem != "" && was != nil && was.ValidAt(now) {
+		return invalid(errors.New(problem), hint)
 	}
 	if was == nil || !was.Intermediate().Equal(ca.Intermediate()) {
 		a.issuer.Replace(ca)
@@ -83,6 +87,24 @@ func (a *authority) uncovered(zones []host.Name) []host.Name {
 	return list
 }
 
+// outOfForce tells why the CA signs nothing at an instant, and what to do; empty if it does, or there is none.
+func (a *authority) outOfForce(at time.Time) (problem, hint string) {
+	return outOfForce(a.ca.Load(), at)
+}
+
+func outOfForce(ca *certs.CA, at time.Time) (problem, hint string) {
+	switch {
+	case ca == nil || ca.ValidAt(at):
+		return "", ""
+	case at.After(ca.Root().NotAfter):
+		return "the root of the CA has ended: " + ca.Root().NotAfter.UTC().Format(time.RFC3339), "move the files of the CA away, and run gracegate ca init"
+	case at.After(ca.Intermediate().NotAfter):
+		return "the CA has ended: " + ca.Intermediate().NotAfter.UTC().Format(time.RFC3339), "gracegate ca renew"
+	default:
+		return "the CA has not begun: " + ca.Intermediate().NotBefore.UTC().Format(time.RFC3339), "set the clock"
+	}
+}
+
 // due tells whether the CA should have been renewed at an instant, and by when; it is false if there is none.
 func (a *authority) due(at time.Time) (renewBy time.Time, is bool) {
 	ca := a.ca.Load()
@@ -106,6 +128,7 @@ type caFacts struct {
 	Root, Intermediate *x509.Certificate
 	Zones              []host.Name
 	RenewBy            time.Time
+	Problem, Hint      string // why it signs nothing now, and what to do; empty if it does
 	permits            func(host.Name) bool
 }
 
@@ -113,7 +136,8 @@ func factsOf(ca *certs.CA, err error) (*caFacts, error) {
 	if err != nil {
 		return nil, caError(err)
 	}
-	return &caFacts{ca.Root(), ca.Intermediate(), ca.Zones(), ca.RenewBy(), ca.Permits}, nil
+	problem, hint := outOfForce(ca, time.Now())
+	return &caFacts{ca.Root(), ca.Intermediate(), ca.Zones(), ca.RenewBy(), problem, hint, ca.Permits}, nil
 }
 
 func initCA(dir, offline string, zones []host.Name, removed func(name string)) (*caFacts, error) {
@@ -124,7 +148,7 @@ func renewCA(dir, offline string, zones []host.Name, removed func(name string)) 
 	return factsOf(certs.Store{Dir: dir, RootKeyDir: offline, Removed: removed}.Renew(zones, time.Now()))
 }
 
-func readCA(dir string) (*caFacts, error) { return factsOf(certs.Load(dir, time.Now())) }
+func readCA(dir string) (*caFacts, error) { return factsOf(certs.Load(dir)) }
 
 func exportRoot(root *x509.Certificate, format string) ([]byte, error) {
 	return certs.Export(root, format)
