@@ -570,6 +570,8 @@ func TestIssuerOfCA(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var failed []host.Name
+	i.Failed = func(name host.Name, _ error) { failed = append(failed, name) }
 	name := host.MustParse("s01.upd.kaspersky.com")
 	first, err := i.Leaf(name)
 	if err != nil {
@@ -581,8 +583,8 @@ func TestIssuerOfCA(t *testing.T) {
 	if _, err := i.Leaf(host.MustParse("bank.example")); err == nil || !strings.Contains(err.Error(), "outside the zones") || i.Permits(host.MustParse("bank.example")) {
 		t.Errorf("the bank: %v", err)
 	}
-	if i.leaves.Len() != 1 {
-		t.Errorf("%d leaves", i.leaves.Len())
+	if i.leaves.Len() != 1 || fmt.Sprint(failed) != "[bank.example]" {
+		t.Errorf("%d leaves, failed %v", i.leaves.Len(), failed)
 	}
 	other, err := i.Leaf(host.MustParse("s02.upd.kaspersky.com"))
 	if err != nil || other.PrivateKey != first.PrivateKey {

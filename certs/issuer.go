@@ -37,6 +37,10 @@ type signing struct {
 // Issuer mints leaves on demand and keeps the most recently used ones. All leaves of a day have one key, so that a name costs one
 // signature. It is safe for concurrent use.
 type Issuer struct {
+	// Failed is told of each leaf that could not be made, once however many waited for it. It must be set before the first is
+	// asked for, and may be called from several goroutines at a time. If nil, nobody is told: to the client, its handshake failed.
+	Failed func(name host.Name, err error)
+
 	by      atomic.Pointer[signing]
 	now     func() time.Time
 	leaves  *lru.Cache[string, *kept]
@@ -118,19 +122,31 @@ func (i *Issuer) Leaf(name host.Name) (*tls.Certificate, error) {
 	}
 	by := i.by.Load()
 	if !by.permits(name) {
-		return nil, fmt.Errorf("certs: leaf for %s: it is outside the zones that the CA is constrained to: gracegate ca renew adds what the policy names", name)
+		err := fmt.Errorf("certs: leaf for %s: it is outside the zones that the CA is constrained to: gracegate ca renew adds what the policy names", name)
+		i.failed(name, err)
+		return nil, err
 	}
 	leaf, err, _ := i.minting.Do(name.String(), func() (any, error) {
 		// Who comes here just after another has minted finds that leaf.
 		if leaf, ok := i.cached(name); ok {
 			return leaf, nil
 		}
-		return i.mint(by, name)
+		leaf, err := i.mint(by, name)
+		if err != nil {
+			i.failed(name, err)
+		}
+		return leaf, err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return leaf.(*tls.Certificate), nil
+}
+
+func (i *Issuer) failed(name host.Name, err error) {
+	if i.Failed != nil {
+		i.Failed(name, err)
+	}
 }
 
 // cached returns a leaf that can still be used. One that begins after now, because the clock was set back, cannot.

@@ -254,7 +254,12 @@ func TestLeafSignFails(t *testing.T) {
 	a := newAuthority(t)
 	a.key = brokenSigner{a.key}
 	i := newIssuer(t, a, 1, newClock().now)
+	var told []string
+	i.Failed = func(name host.Name, err error) { told = append(told, fmt.Sprint(name, ": ", err)) }
 	_, err := i.Leaf(host.MustParse("example.org"))
+	if len(told) != 1 || told[0] != fmt.Sprint("example.org: ", err) {
+		t.Errorf("told of %q", told)
+	}
 	if !errors.Is(err, errBroken) || !strings.HasPrefix(err.Error(), "certs: leaf for example.org: sign: ") {
 		t.Errorf("%v, want %v", err, errBroken)
 	}

@@ -42,11 +42,11 @@ func TestRemindDaily(t *testing.T) {
 			t.Fatal(err)
 		}
 		core, logged := observer.New(zap.WarnLevel)
-		ca, err := newAuthority(dir)
+		ca, err := newAuthority(dir, zap.New(core))
 		if err != nil {
 			t.Fatal(err)
 		}
-		g := &gateway{log: zap.New(core), authority: ca}
+		g := &gateway{log: ca.log, authority: ca}
 		if err := g.authority.load(); err != nil {
 			t.Fatal(err)
 		}
@@ -118,5 +118,38 @@ func TestRemindDaily(t *testing.T) {
 		}
 		stop()
 		synctest.Wait()
+	})
+}
+
+// However many certificates cannot be made, there is a warning a minute.
+func TestMintFailures(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		core, logged := observer.New(zap.WarnLevel)
+		ca, err := newAuthority("", zap.New(core))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fail := func(name string, times int) {
+			t.Helper()
+			for range times {
+				if _, err := ca.issuer.Leaf(host.MustParse(name)); err == nil {
+					t.Fatal("a certificate without a CA")
+				}
+			}
+		}
+		fail("a.example", 100)
+		fail("b.example", 100)
+		time.Sleep(time.Minute)
+		fail("c.example", 1)
+		warnings := logged.TakeAll()
+		if len(warnings) != 2 {
+			t.Fatalf("%d warnings, want 2: %v", len(warnings), warnings)
+		}
+		first, second := warnings[0].ContextMap(), warnings[1].ContextMap()
+		if first["host"] != "a.example" || first["failures"] != int64(1) || !strings.Contains(first["error"].(string), "outside the zones") ||
+			second["host"] != "c.example" || second["failures"] != int64(200) {
+			t.Errorf("%v and %v", first, second)
+		}
 	})
 }

@@ -72,7 +72,7 @@ func newGateway(cfg *config.Config, clk *clock.Clock, log *zap.Logger, always []
 	if g.roots, err = upstreamRoots(cfg); err != nil {
 		return nil, err
 	}
-	if g.authority, err = newAuthority(cfg.CADir()); err != nil {
+	if g.authority, err = newAuthority(cfg.CADir(), log); err != nil {
 		return nil, err
 	}
 	if err := g.authority.load(); err != nil {

@@ -9,6 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+
 	"github.com/gracegate/gracegate/certs"
 	"github.com/gracegate/gracegate/config"
 	"github.com/gracegate/gracegate/policy/host"
@@ -22,11 +25,29 @@ type authority struct {
 	dir    string // empty: interception is off
 	issuer *certs.Issuer
 	ca     atomic.Pointer[certs.CA] // nil: there is none yet
+
+	log      *zap.Logger
+	warnings rate.Sometimes // of leaves that could not be made
+	failures atomic.Int64   // since the last warning
 }
 
-func newAuthority(dir string) (*authority, error) {
+func newAuthority(dir string, log *zap.Logger) (*authority, error) {
 	issuer, err := certs.NewIssuer(nil, maxLeaves, nil)
-	return &authority{dir: dir, issuer: issuer}, err
+	if err != nil {
+		return nil, err
+	}
+	a := &authority{dir: dir, issuer: issuer, log: log, warnings: rate.Sometimes{Interval: time.Minute}}
+	issuer.Failed = a.mintFailed
+	return a, nil
+}
+
+// mintFailed warns of a leaf that could not be made: the client was told no more than that its handshake failed. There is one warning a
+// minute at most, since a client chooses how often it connects.
+func (a *authority) mintFailed(name host.Name, err error) {
+	a.failures.Add(1)
+	a.warnings.Do(func() {
+		a.log.Warn("no certificate could be made for an intercepted host", zap.Stringer("host", name), zap.Error(err), zap.Int64("failures", a.failures.Swap(0)))
+	})
 }
 
 // load reads the CA, if there is one. What was in force stays if that fails, or if what was read is not in force.
