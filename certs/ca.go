@@ -66,16 +66,10 @@ func (c *CA) Permits(name host.Name) bool {
 	if name.IsZero() || name.IsAddr() {
 		return false
 	}
-	for rest := name.String(); ; {
-		if _, found := slices.BinarySearchFunc(c.zones, rest, func(z host.Name, s string) int { return cmp.Compare(z.String(), s) }); found {
-			return true
-		}
-		_, parent, more := strings.Cut(rest, ".")
-		if !more {
-			return false
-		}
-		rest = parent
-	}
+	return below(name.String(), func(zone string) bool {
+		_, found := slices.BinarySearchFunc(c.zones, zone, func(z host.Name, s string) int { return cmp.Compare(z.String(), s) })
+		return found
+	})
 }
 
 func (c *CA) signing() *signing {
@@ -154,23 +148,53 @@ func newIntermediate(root *x509.Certificate, rootKey *ecdsa.PrivateKey, zones []
 	return &CA{root: root, under: &Authority{root: intermediate, key: key}, zones: zones}, key, nil
 }
 
-// checkZones puts zones in order, without repetition, and refuses those that cannot be constrained to.
+// checkZones puts zones in order, without those below others, and refuses what cannot be constrained to.
 func checkZones(zones []host.Name) ([]host.Name, error) {
-	sorted := slices.Clone(zones)
-	slices.SortFunc(sorted, func(a, b host.Name) int { return cmp.Compare(a.String(), b.String()) })
-	sorted = slices.Compact(sorted)
-	switch {
-	case len(sorted) == 0:
-		return nil, errors.New("certs: no zones: the policy names nothing that could be intercepted, so there is nothing to sign for")
-	case len(sorted) > MaxZones:
-		return nil, fmt.Errorf("certs: %d zones: a certificate is constrained to at most %d, since every handshake carries it: name zones instead of their hosts", len(sorted), MaxZones)
-	}
-	for _, z := range sorted {
+	for _, z := range zones {
 		if z.IsZero() || z.IsAddr() {
 			return nil, fmt.Errorf("certs: zone %q: want a domain name", z)
 		}
 	}
-	return sorted, nil
+	widest := widestZones(zones)
+	switch {
+	case len(widest) == 0:
+		return nil, errors.New("certs: no zones: the policy names nothing that could be intercepted, so there is nothing to sign for")
+	case len(widest) > MaxZones:
+		return nil, fmt.Errorf("certs: %d zones: a certificate is constrained to at most %d, since every handshake carries it: name zones instead of their hosts", len(widest), MaxZones)
+	}
+	return widest, nil
+}
+
+// widestZones are the zones that are below no other, in order: they permit the same names as all of them.
+func widestZones(zones []host.Name) []host.Name {
+	byLength := slices.Clone(zones) // a zone is longer than what it is below
+	slices.SortFunc(byLength, func(a, b host.Name) int { return cmp.Compare(len(a.String()), len(b.String())) })
+	kept := make(map[string]bool)
+	var widest []host.Name
+	for _, z := range byLength {
+		if !below(z.String(), func(zone string) bool { return kept[zone] }) {
+			kept[z.String()] = true
+			widest = append(widest, z)
+		}
+	}
+	slices.SortFunc(widest, byName)
+	return widest
+}
+
+func byName(a, b host.Name) int { return cmp.Compare(a.String(), b.String()) }
+
+// below tells whether a name, or one that it is below, is a zone.
+func below(name string, isZone func(string) bool) bool {
+	for {
+		if isZone(name) {
+			return true
+		}
+		_, parent, more := strings.Cut(name, ".")
+		if !more {
+			return false
+		}
+		name = parent
+	}
 }
 
 func everyAddress() []*net.IPNet {
@@ -263,6 +287,6 @@ func ca(root, intermediate *x509.Certificate, key *ecdsa.PrivateKey) (*CA, error
 		}
 		c.zones = append(c.zones, z)
 	}
-	slices.SortFunc(c.zones, func(a, b host.Name) int { return cmp.Compare(a.String(), b.String()) })
+	slices.SortFunc(c.zones, byName)
 	return c, nil
 }

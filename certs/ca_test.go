@@ -21,6 +21,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -559,6 +560,77 @@ func TestPermits(t *testing.T) {
 	if allowed == 0 || ca.Permits(host.Name{}) {
 		t.Errorf("%d of %d names permitted", allowed, len(names))
 	}
+}
+
+// TestWidestZones makes CAs for random zones, of which some are below others: the same names are permitted as if all of them were
+// constraints, as crypto/x509 has it, and none of those that are is below another.
+func TestWidestZones(t *testing.T) {
+	t.Parallel()
+	random := randv2.New(randv2.NewPCG(3, 4))
+	name := func() host.Name {
+		labels := make([]string, 1+random.IntN(4))
+		for i := range labels {
+			labels[i] = []string{"a", "b", "ab", "a-b"}[random.IntN(4)]
+		}
+		return host.MustParse(strings.Join(append(labels, "example"), "."))
+	}
+	key, err := newKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	permitted, refused, dropped := 0, 0, 0
+	for range 20 {
+		var all []host.Name
+		for range 1 + random.IntN(12) {
+			all = append(all, name())
+		}
+		dir := filepath.Join(t.TempDir(), "ca")
+		ca, err := storeAt(dir).Init(all, start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		(&files{t, dir}).resign(func(c *x509.Certificate) { c.PermittedDNSDomains = texts(all) })
+		twin, err := Load(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dropped += len(all) - len(ca.Zones())
+		for _, z := range ca.Zones() {
+			for _, other := range ca.Zones() {
+				if strings.HasSuffix(z.String(), "."+other.String()) {
+					t.Errorf("%s is below %s", z, other)
+				}
+			}
+		}
+		for _, n := range append(slices.Clone(all), name(), name(), name(), name()) {
+			good := verifies(t, ca, n, key)
+			if want := verifies(t, twin, n, key); good != want || ca.Permits(n) != want || twin.Permits(n) != want || slices.Contains(all, n) && !want {
+				t.Errorf("%s in %v, of %v: %v and permitted %v, want %v", n, ca.Zones(), all, good, ca.Permits(n), want)
+			}
+			if good {
+				permitted++
+			} else {
+				refused++
+			}
+		}
+	}
+	if permitted == 0 || refused == 0 || dropped == 0 {
+		t.Errorf("%d names permitted, %d refused, %d zones dropped", permitted, refused, dropped)
+	}
+}
+
+// verifies tells whether a client that trusts the root takes a leaf for a name.
+func verifies(t *testing.T, ca *CA, name host.Name, key *ecdsa.PrivateKey) bool {
+	t.Helper()
+	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
+	roots.AddCert(ca.Root())
+	intermediates.AddCert(ca.Intermediate())
+	leaf, err := ca.under.leaf(name, key.Public(), start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: intermediates, DNSName: name.String(), CurrentTime: start})
+	return err == nil
 }
 
 // TestIssuerOfCA wants a chain that leads to the root, nothing outside the zones, and leaves of the new CA after a renewal.
