@@ -25,6 +25,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/gracegate/gracegate/policy/host"
 )
@@ -760,6 +761,39 @@ func TestManyLeaves(t *testing.T) {
 	if used > 60<<20 || i.leaves.Len() != 10_000 {
 		t.Errorf("%d leaves take %d MiB", i.leaves.Len(), used>>20)
 	}
+}
+
+// TestManyNames asks for far more names than there is room for: no more leaves are kept than that, and the others leave memory.
+func TestManyNames(t *testing.T) {
+	t.Parallel()
+	const names, room = 5000, 100
+	ca, _ := newCA(t)
+	i, err := NewIssuer(ca, room, func() time.Time { return start })
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaves := make([]weak.Pointer[tls.Certificate], names)
+	for n := range leaves {
+		leaf, err := i.Leaf(host.MustParse(fmt.Sprintf("host-%d.upd.kaspersky.com", n)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaves[n] = weak.Make(leaf)
+		if kept := i.leaves.Len(); kept != min(n+1, room) {
+			t.Fatalf("%d leaves are kept after %d names, with room for %d", kept, n+1, room)
+		}
+	}
+	runtime.GC()
+	var alive []int
+	for n, leaf := range leaves {
+		if leaf.Value() != nil {
+			alive = append(alive, n)
+		}
+	}
+	if len(alive) != room || alive[0] != names-room {
+		t.Errorf("%d leaves are in memory, from number %v on; want the last %d", len(alive), alive[:min(1, len(alive))], room)
+	}
+	runtime.KeepAlive(i)
 }
 
 func TestExport(t *testing.T) {
