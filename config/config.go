@@ -109,12 +109,16 @@ type Policy struct {
 	// CatalogOnly is whether policy.catalog stands alone, without the embedded catalogue. Default false.
 	CatalogOnly bool
 
+	// Waivers is the file with nothing but waivers, which add to those of the policy; gracegate waiver add makes it; empty
+	// adds none. Empty by default.
+	Waivers string
+
 	// KnownAt is the horizon: all sees everything loaded, clock only what was published by the policy clock's time, an
 	// RFC 3339 instant with an offset only what was published by then. Default all.
 	KnownAt KnownAt
 
-	// Reload is whether policy, catalogue and certificate authority are read again when their files change; SIGHUP does it
-	// in any case. Default true.
+	// Reload is whether policy, waivers, catalogue and certificate authority are read again when their files change; SIGHUP
+	// does it in any case. Default true.
 	Reload bool
 }
 

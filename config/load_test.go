@@ -56,6 +56,7 @@ func everySetting() []spelled {
 		{"policy.file", "/f", "/e", "/g", "", "/f", "/e", "/g"},
 		{"policy.catalog", "/f", "/e", "/g", "", "/f", "/e", "/g"},
 		{"policy.catalog-only", "True", "false", "true", false, true, false, true},
+		{"policy.waivers", "/f", "/e", "/g", "", "/f", "/e", "/g"},
 		{
 			"policy.known-at", "clock", "all", "2024-09-29T00:00:00.5-04:00",
 			"all", "clock", "all", "2024-09-29T00:00:00.5-04:00",
@@ -273,6 +274,7 @@ func TestGroups(t *testing.T) {
 	flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 	want := []string{
 		"config", "policy-catalog", "policy-catalog-only", "policy-file", "policy-known-at", "policy-reload",
+		"policy-waivers",
 		"upstream-allow", "upstream-ca-file", "upstream-hosts", "upstream-ports", "upstream-resolver",
 	}
 	if diff := cmp.Diff(want, names); diff != "" {

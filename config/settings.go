@@ -144,13 +144,18 @@ var settings = []*setting{
 		one[bool]{truth, func(c *Config) *bool { return &c.Policy.CatalogOnly }},
 	},
 	{
+		"policy.waivers", "",
+		"the file with nothing but waivers, which add to those of the policy; gracegate waiver add makes it; empty adds none",
+		path{one[string]{fileName, func(c *Config) *string { return &c.Policy.Waivers }}},
+	},
+	{
 		"policy.known-at", "all",
 		"the horizon: all sees everything loaded, clock only what was published by the policy clock's time, an RFC 3339 instant with an offset only what was published by then",
 		one[KnownAt]{horizon, func(c *Config) *KnownAt { return &c.Policy.KnownAt }},
 	},
 	{
 		"policy.reload", "true",
-		"whether policy, catalogue and certificate authority are read again when their files change; SIGHUP does it in any case",
+		"whether policy, waivers, catalogue and certificate authority are read again when their files change; SIGHUP does it in any case",
 		one[bool]{truth, func(c *Config) *bool { return &c.Policy.Reload }},
 	},
 	{

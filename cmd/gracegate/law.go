@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/gracegate/gracegate/config"
@@ -14,7 +15,7 @@ import (
 	"github.com/gracegate/gracegate/policy/source"
 )
 
-// maxPolicyFile bounds what is read of a policy file; source says so to whoever exceeds it.
+// maxPolicyFile bounds what is read of a policy file or one of waivers; source says so to whoever exceeds it.
 const maxPolicyFile = 16 << 20
 
 // law builds policies from the files that the configuration names. It keeps the catalogue as long as its files stay the same,
@@ -25,31 +26,47 @@ type law struct {
 	seen string          // fingerprint of the files that it was read from
 }
 
+// operatorFiles are the texts of the operator.
+type operatorFiles struct {
+	policy  source.File
+	waivers []source.File // of nothing else
+}
+
 // build reads what has changed and compiles. The policy in force does not matter to it.
 func (l *law) build(*policy.Policy) (*policy.Policy, error) {
+	files, unread := l.operatorFiles()
+	return l.compile(files, unread)
+}
+
+// compile compiles the operator's files with the catalogue as it is now. The error has all mistakes, among them those of files that
+// could not be read.
+func (l *law) compile(files operatorFiles, unread policy.Problems) (*policy.Policy, error) {
 	cat, err := l.catalog()
-	var problems, more policy.Problems
+	var problems policy.Problems
 	if err != nil && !errors.As(err, &problems) {
 		return nil, err
 	}
-	file, err := l.operatorFile()
-	if err != nil && !errors.As(err, &more) {
-		return nil, err
-	}
+	problems = append(problems, unread...)
 	var op policy.Operator
-	if err == nil {
-		op, more = source.Operator(file)
-		if cat != nil {
-			more = append(more, policy.Check(cat, &op)...)
-		}
+	if files.policy.Name != "" {
+		var more policy.Problems
+		op, more = source.Operator(files.policy)
+		problems = append(problems, more...)
 	}
-	if err := append(problems, more...).Err(); err != nil {
+	for _, f := range files.waivers {
+		waivers, more := source.Waivers(f)
+		op.Waivers = append(op.Waivers, waivers...)
+		problems = append(problems, more...)
+	}
+	if cat != nil && files.policy.Name != "" { // what waivers name may stand in the policy
+		problems = append(problems, policy.Check(cat, &op)...)
+	}
+	if err := problems.Err(); err != nil {
 		return nil, err
 	}
 	known := l.cfg.Policy.KnownAt
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s\n", cat.Digest, known, l.cfg.Audit.OnFailure, file.Data))
 	opts := policy.Options{
-		Revision:     hex.EncodeToString(sum[:8]),
+		Revision:     l.revision(cat, files),
 		KnownAt:      policy.Horizon{Clock: known.Clock, At: known.At},
 		ClockFaults:  policy.Allow,
 		RecordFaults: policy.Allow,
@@ -58,6 +75,16 @@ func (l *law) build(*policy.Policy) (*policy.Policy, error) {
 		opts.RecordFaults = policy.Block
 	}
 	return policy.Compile(cat, &op, opts)
+}
+
+// revision is a digest of all that decisions rest on.
+func (l *law) revision(cat *policy.Catalog, files operatorFiles) string {
+	text := fmt.Appendf(nil, "%s\n%s\n%s\n%s\n", cat.Digest, l.cfg.Policy.KnownAt, l.cfg.Audit.OnFailure, files.policy.Data)
+	for _, f := range files.waivers {
+		text = fmt.Appendf(text, "waivers %x\n", sha256.Sum256(f.Data))
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
 }
 
 func (l *law) catalog() (*policy.Catalog, error) {
@@ -76,30 +103,59 @@ func (l *law) catalog() (*policy.Catalog, error) {
 	return cat, nil
 }
 
-// operatorFile reads the policy file, or takes the built-in one. One that cannot be read is a mistake like those in it.
-func (l *law) operatorFile() (source.File, error) {
+// operatorNames are the names of the operator's files, those that are set.
+func operatorNames(cfg *config.Config) []string {
+	return nonEmpty(cfg.Policy.File, cfg.Policy.Waivers)
+}
+
+// operatorFiles reads the operator's files. Those that cannot be read are mistakes like those in them, and left out.
+func (l *law) operatorFiles() (files operatorFiles, unread policy.Problems) {
+	files.policy, unread = l.policyFile()
+	if name := l.cfg.Policy.Waivers; name != "" {
+		f, err := readPolicyFile(name)
+		if err != nil {
+			hint := "policy.waivers names a file of waivers"
+			if errors.Is(err, fs.ErrNotExist) {
+				hint = "gracegate waiver add makes it; one without waivers holds the line waivers: []"
+			}
+			unread.Add(policy.Pos{}, hint, "waivers file %q: %s", name, cause(err))
+		} else {
+			files.waivers = append(files.waivers, f)
+		}
+	}
+	return files, unread
+}
+
+// policyFile reads the policy file, or takes the built-in one.
+func (l *law) policyFile() (source.File, policy.Problems) {
 	name := l.cfg.Policy.File
 	if name == "" {
 		return catalog.Builtin(), nil
 	}
-	data, err := readPolicyFile(name)
+	f, err := readPolicyFile(name)
 	if err != nil {
-		if perr, ok := errors.AsType[*os.PathError](err); ok {
-			err = perr.Err
-		}
 		return source.File{}, policy.Problems{{
-			Message: fmt.Sprintf("policy file %q: %s", name, err),
+			Message: fmt.Sprintf("policy file %q: %s", name, cause(err)),
 			Hint:    "policy.file names the operator's policy; without it the built-in one applies",
 		}}
 	}
-	return source.File{Name: name, Data: data}, nil
+	return f, nil
 }
 
-func readPolicyFile(name string) ([]byte, error) {
+// cause is what went wrong with a file whose name is told already.
+func cause(err error) error {
+	if perr, ok := errors.AsType[*fs.PathError](err); ok {
+		return perr.Err
+	}
+	return err
+}
+
+func readPolicyFile(name string) (source.File, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, err
+		return source.File{}, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxPolicyFile+1))
+	data, err := io.ReadAll(io.LimitReader(f, maxPolicyFile+1))
+	return source.File{Name: name, Data: data}, err
 }

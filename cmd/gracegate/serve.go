@@ -65,7 +65,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, out io.Writ
 	var files *watcher
 	if cfg.Policy.Reload {
 		var err error
-		if files, err = newWatcher(cfg.Policy.File, cfg.Policy.Catalog, cfg.CADir()); err != nil {
+		if files, err = newWatcher(operatorNames(cfg), cfg.Policy.Catalog, cfg.CADir()); err != nil {
 			log.Error("policy and catalogue are not watched", zap.Error(err), zap.String("hint", "send SIGHUP after a change"))
 		} else {
 			defer files.close()
@@ -153,6 +153,9 @@ func announce(cfg *config.Config, p *policy.Policy, clk *clock.Clock, log *zap.L
 	if cfg.Policy.File == "" {
 		fields[0] = zap.String("policy", "built-in")
 		fields = append(fields, zap.String("hint", "gracegate config --policy prints it; policy.file replaces it"))
+	}
+	if cfg.Policy.Waivers != "" {
+		fields = append(fields, zap.String("waivers", cfg.Policy.Waivers))
 	}
 	log.Info("policy in force", fields...)
 	if clk.Simulated() {

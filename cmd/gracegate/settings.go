@@ -54,8 +54,8 @@ func newConfig() *cobra.Command {
 }
 
 func printPolicy(out io.Writer, l *law) error {
-	file, err := l.operatorFile()
-	if err != nil {
+	file, unread := l.policyFile()
+	if err := unread.Err(); err != nil {
 		return err
 	}
 	if _, err := out.Write(file.Data); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,22 +18,23 @@ import (
 // settle is how long the files must be quiet before they are read: editors and mounts change them in several steps.
 const settle = 200 * time.Millisecond
 
-// watcher follows the policy file, the catalogue's directory and the CA's through renames and swapped symlinks, at any place in their
-// paths, by watching the directories around them.
+// watcher follows the operator's files, the catalogue's directory and the CA's through renames and swapped symlinks, at any place
+// in their paths, by watching the directories around them.
 type watcher struct {
-	policyFile, catalogDir, caDir string
-	notify                        *fsnotify.Watcher
-	last                          string
+	files             []string // policy and waivers, those that are named
+	catalogDir, caDir string
+	notify            *fsnotify.Watcher
+	last              string
 }
 
 // newWatcher begins to watch. That comes before the files are read for the first time: what changes in between is then seen,
 // rather than taken for what was read.
-func newWatcher(policyFile, catalogDir, caDir string) (*watcher, error) {
+func newWatcher(files []string, catalogDir, caDir string) (*watcher, error) {
 	n, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, fmt.Errorf("watching for changes: %w", err)
 	}
-	w := &watcher{policyFile: policyFile, catalogDir: catalogDir, caDir: caDir, notify: n}
+	w := &watcher{files: files, catalogDir: catalogDir, caDir: caDir, notify: n}
 	w.watchAround()
 	w.last = w.print()
 	return w, nil
@@ -65,9 +67,9 @@ func (w *watcher) run(ctx context.Context, log *zap.Logger, changed func()) {
 
 // watchAround watches the directories in which a change would show. One that is not there is seen to come by its parent.
 func (w *watcher) watchAround() {
-	if w.policyFile != "" {
-		watchLinks(w.notify, w.policyFile)
-		_ = w.notify.Add(filepath.Dir(w.policyFile))
+	for _, name := range w.files {
+		watchLinks(w.notify, name)
+		_ = w.notify.Add(filepath.Dir(name))
 	}
 	if w.catalogDir != "" {
 		w.watchCatalog()
@@ -103,10 +105,7 @@ func (w *watcher) print() string {
 	if err != nil {
 		all = err.Error()
 	}
-	var files []string
-	if w.policyFile != "" {
-		files = append(files, w.policyFile)
-	}
+	files := slices.Clone(w.files)
 	if w.caDir != "" {
 		if info, err := os.Stat(w.caDir); err == nil {
 			all += " " + info.Mode().String()

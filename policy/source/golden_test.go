@@ -69,9 +69,12 @@ func load(f source.File) error {
 	case "jurisdictions":
 		js, ps := source.Jurisdictions(f)
 		catalog.Jurisdictions, problems = append(catalog.Jurisdictions, js...), ps
-	case "policy":
-		op, ps := source.Operator(f)
-		problems = ps
+	case "policy", "waivers":
+		var op policy.Operator
+		if op, problems = source.Operator(f); kind == "waivers" {
+			op = policy.Operator{}
+			op.Waivers, problems = source.Waivers(f)
+		}
 		c, err := policy.NewCatalog(catalog.Vendors, catalog.Restrictions, catalog.Jurisdictions, "")
 		if err == nil {
 			_, err = policy.Compile(c, &op, policy.Options{})

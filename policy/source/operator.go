@@ -21,6 +21,20 @@ func Operator(f File) (policy.Operator, policy.Problems) {
 	return out, r.done()
 }
 
+// Waivers reads a file that holds nothing but waivers, in the grammar of the operator's file. It has no zone, so that each of
+// its instants says its own.
+func Waivers(f File) ([]policy.Waiver, policy.Problems) {
+	r := &reader{file: f.Name}
+	var out []policy.Waiver
+	if root := r.document(f.Data, "begin with waivers:"); root != nil {
+		o := &operatorReader{nameReader: nameReader{reader: r, addresses: true}}
+		list := o.waivers(&out)
+		list.needed = true
+		r.mapping(root, "the file of waivers", list)
+	}
+	return out, r.done()
+}
+
 type operatorReader struct {
 	nameReader
 	vendors vendorReader
@@ -57,7 +71,7 @@ func (r *operatorReader) file(n *yaml.Node, out *policy.Operator) {
 		})),
 		section("vendors", r.each("vendor", func(n *yaml.Node) { out.Vendors = append(out.Vendors, r.vendors.vendor(n)) })),
 		section("rules", r.each("rule", func(n *yaml.Node) { out.Rules = append(out.Rules, r.rule(n)) })),
-		section("waivers", r.each("waiver", func(n *yaml.Node) { out.Waivers = append(out.Waivers, r.waiver(n)) })),
+		r.waivers(&out.Waivers),
 		section("settings", func(n *yaml.Node) { r.settings(n, &out.Settings) }))
 }
 

@@ -23,6 +23,10 @@ func (r *operatorReader) rule(n *yaml.Node) policy.Rule {
 	return out
 }
 
+func (r *operatorReader) waivers(out *[]policy.Waiver) field {
+	return section("waivers", r.each("waiver", func(n *yaml.Node) { *out = append(*out, r.waiver(n)) }))
+}
+
 func (r *operatorReader) waiver(n *yaml.Node) policy.Waiver {
 	out := policy.Waiver{Pos: r.pos(n)}
 	r.mapping(n, "a waiver", append(r.target(&out.Target),
