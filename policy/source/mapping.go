@@ -47,7 +47,7 @@ func (r *reader) mapping(n *yaml.Node, what string, fields ...field) bool {
 	values := make(map[string]pair, len(found))
 	for _, p := range found {
 		if !slices.Contains(keys, p.key.Value) {
-			r.wrong(p.key, known(p.key.Value, keys), "unknown key %s in %s", quote(p.key.Value), what)
+			r.wrong(p.key, Known(p.key.Value, keys), "unknown key %s in %s", quote(p.key.Value), what)
 			continue
 		}
 		values[p.key.Value] = p

@@ -7,6 +7,8 @@
 // for mistakes between files; values that could not be read are zero. A result that came with a problem must not be used
 // for anything else.
 //
+// Waivers can also be written: into the text of a file, which otherwise stays as it is. See AddWaiver.
+//
 // The package opens no file, follows no reference from one file to another but a vendor's lists, and does not check whether
 // names that stand in one file exist in another: that is what policy.NewCatalog and policy.Compile do.
 package source

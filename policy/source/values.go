@@ -85,7 +85,7 @@ func choice[T ~uint8](r *reader, kind string, words []string, out *T) reading {
 		}
 		i := slices.Index(words, s)
 		if i < 0 {
-			r.wrong(n, known(s, words), "unknown %s %s", kind, quote(s))
+			r.wrong(n, Known(s, words), "unknown %s %s", kind, quote(s))
 			return
 		}
 		*out = T(i)
@@ -97,8 +97,8 @@ func (r *reader) verdict(setting, allow string, out *policy.Verdict) reading {
 	return choice(r, "word for "+setting, []string{policy.Block: policy.Block.String(), policy.Allow: allow}, out)
 }
 
-// known is a hint: the word that was probably meant, or those that there are.
-func known(word string, words []string) string {
+// Known is a hint: the word that was probably meant, or those that there are.
+func Known(word string, words []string) string {
 	if meant := closest(word, words); meant != "" {
 		return "did you mean " + strconv.Quote(meant) + "?"
 	}
@@ -251,7 +251,7 @@ func (r *reader) duration(out *time.Duration) reading {
 		if !ok {
 			return
 		}
-		d, ok := parseDuration(s)
+		d, ok := ParseDuration(s)
 		switch {
 		case !ok:
 			r.wrong(n, "write a number with its unit, such as 30d or 36h", "not a duration: %s", quote(s))
@@ -263,7 +263,8 @@ func (r *reader) duration(out *time.Duration) reading {
 	}
 }
 
-func parseDuration(s string) (time.Duration, bool) {
+// ParseDuration reads a duration as a policy file has it: "30d", "36h", "1d12h" or 0, not below. A day is 24 hours.
+func ParseDuration(s string) (time.Duration, bool) {
 	m := durationShape.FindStringSubmatch(s)
 	switch {
 	case s == "0":
