@@ -2,7 +2,6 @@ package policy
 
 import (
 	"slices"
-	"strings"
 )
 
 // What a reader of YAML cannot know alone: whether the parts name each other rightly. Zero values are passed over, since the
@@ -99,7 +98,7 @@ func checkPhases(phases []Phase, problems *Problems) {
 
 func (c *Catalog) needVendor(id string, at Pos, problems *Problems) {
 	if _, ok := c.vendorAt[id]; !ok && id != "" {
-		problems.Add(at, oneOf(c.vendorIDs()), "unknown vendor %q", id)
+		problems.Add(at, Known(id, c.vendorIDs()), "unknown vendor %q", id)
 	}
 }
 
@@ -110,15 +109,4 @@ func (c *Catalog) vendorIDs() []string {
 	}
 	slices.Sort(ids)
 	return ids
-}
-
-// oneOf is a hint that lists what is known, as long as it can be read.
-func oneOf(words []string) string {
-	if len(words) == 0 {
-		return "none is known"
-	}
-	if len(words) > 12 {
-		return "known are " + strings.Join(words[:12], ", ") + "..."
-	}
-	return "known are " + strings.Join(words, ", ")
 }

@@ -87,7 +87,7 @@ func (ck *operatorCheck) jurisdictions(ids []string, at Pos) {
 			for i := range ck.catalog.Jurisdictions {
 				known[i] = ck.catalog.Jurisdictions[i].ID
 			}
-			ck.problems.Add(at, oneOf(known), "unknown jurisdiction %q", id)
+			ck.problems.Add(at, Known(id, known), "unknown jurisdiction %q", id)
 		}
 	}
 }
@@ -95,7 +95,7 @@ func (ck *operatorCheck) jurisdictions(ids []string, at Pos) {
 func (ck *operatorCheck) sitesNamed(ids []string, at Pos) {
 	for _, id := range ids {
 		if id != "" && !slices.Contains(ck.siteIDs, id) {
-			ck.problems.Add(at, oneOf(ck.siteIDs), "unknown site %q", id)
+			ck.problems.Add(at, Known(id, ck.siteIDs), "unknown site %q", id)
 		}
 	}
 }
@@ -111,7 +111,7 @@ func (ck *operatorCheck) restrictions() {
 		}
 		listed = append(listed, l.ID)
 		if l.ID != "" && !slices.Contains(known, l.ID) {
-			ck.problems.Add(l.Pos, oneOf(known), "unknown restriction %q", l.ID)
+			ck.problems.Add(l.Pos, Known(l.ID, known), "unknown restriction %q", l.ID)
 		}
 	}
 }

@@ -56,16 +56,3 @@ func TestExpand(t *testing.T) {
 		}
 	}
 }
-
-func TestClosest(t *testing.T) {
-	t.Parallel()
-	words := []string{"name", "networks", "jurisdictions", "relay", "serves", "mode"}
-	for word, want := range map[string]string{
-		"network": "networks", "networsk": "networks", "jurisdiction": "jurisdictions", "rely": "relay", "nam": "name",
-		"mood": "", "x": "", "": "", "node": "mode", "server": "serves", "something-else-entirely": "",
-	} {
-		if got := closest(word, words); got != want {
-			t.Errorf("%q was taken for %q, want %q", word, got, want)
-		}
-	}
-}

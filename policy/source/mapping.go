@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/gracegate/gracegate/policy"
 )
 
 // reading reads a node into the place that it was made for, or tells what is wrong with the node.
@@ -47,7 +49,7 @@ func (r *reader) mapping(n *yaml.Node, what string, fields ...field) bool {
 	values := make(map[string]pair, len(found))
 	for _, p := range found {
 		if !slices.Contains(keys, p.key.Value) {
-			r.wrong(p.key, Known(p.key.Value, keys), "unknown key %s in %s", quote(p.key.Value), what)
+			r.wrong(p.key, policy.Known(p.key.Value, keys), "unknown key %s in %s", quote(p.key.Value), what)
 			continue
 		}
 		values[p.key.Value] = p
@@ -97,40 +99,4 @@ func (r *reader) pairs(n *yaml.Node, what string) (found []pair, ok bool) {
 		}
 	}
 	return found, true
-}
-
-// closest returns the one of the words that word is a slip of the fingers for, or "".
-func closest(word string, words []string) string {
-	best, meant := 3, ""
-	for _, w := range words {
-		if d := edits(word, w); d < best && 2*d < len(w) {
-			best, meant = d, w
-		}
-	}
-	return meant
-}
-
-// edits counts the letters to insert, remove or replace that turn a into b. Words that differ much in length are far apart.
-func edits(a, b string) int {
-	const far = 1 << 10
-	if len(a) > len(b)+3 || len(b) > len(a)+3 {
-		return far
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := diagonal
-			if a[i] != b[j] {
-				replace++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -85,7 +85,7 @@ func choice[T ~uint8](r *reader, kind string, words []string, out *T) reading {
 		}
 		i := slices.Index(words, s)
 		if i < 0 {
-			r.wrong(n, Known(s, words), "unknown %s %s", kind, quote(s))
+			r.wrong(n, policy.Known(s, words), "unknown %s %s", kind, quote(s))
 			return
 		}
 		*out = T(i)
@@ -95,21 +95,6 @@ func choice[T ~uint8](r *reader, kind string, words []string, out *T) reading {
 // verdict reads, for a setting, the word that blocks or the one that does not.
 func (r *reader) verdict(setting, allow string, out *policy.Verdict) reading {
 	return choice(r, "word for "+setting, []string{policy.Block: policy.Block.String(), policy.Allow: allow}, out)
-}
-
-// Known is a hint: the word that was probably meant, or those that there are.
-func Known(word string, words []string) string {
-	if meant := closest(word, words); meant != "" {
-		return "did you mean " + strconv.Quote(meant) + "?"
-	}
-	const most = 20
-	switch {
-	case len(words) == 0:
-		return "none is known"
-	case len(words) > most:
-		return "known are " + strings.Join(words[:most], ", ") + "..."
-	}
-	return "known are " + strings.Join(words, ", ")
 }
 
 func withArticle(kind string) string {

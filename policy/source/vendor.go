@@ -148,7 +148,7 @@ func (v *vendorReader) sourceOf(n *yaml.Node, e *policy.Endpoint) {
 	s, found := v.sources[text]
 	switch {
 	case !found:
-		v.wrong(id, Known(text, v.sourceIDs()), "unknown source %s", quote(text))
+		v.wrong(id, policy.Known(text, v.sourceIDs()), "unknown source %s", quote(text))
 		return
 	case slices.ContainsFunc(e.Sources, func(have policy.Source) bool { return have.ID == s.ID }):
 		v.wrong(id, "", "source %s stands twice", quote(text))
