@@ -1,6 +1,7 @@
 package source
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -350,4 +351,17 @@ func (s *sheet) withoutItem(l waiverList, i int) []splice {
 	for to++; to < len(s.data) && s.data[to] == ' '; to++ {
 	}
 	return []splice{{from, to, ""}}
+}
+
+var revokedComment = regexp.MustCompile(`(?m)^ *# ([A-Za-z0-9._-]+) revoked ([^ ,:]+T[^ ,]+Z)(?:, |: |\r?$)`)
+
+// Revoked returns the waivers of which a comment by EndWaiver or DropWaiver stands in the text, each with its last instant.
+func Revoked(data []byte) map[string]time.Time {
+	found := make(map[string]time.Time)
+	for _, m := range revokedComment.FindAllSubmatch(data, -1) {
+		if at, err := instant.Parse(string(m[2])); err == nil {
+			found[string(m[1])] = at
+		}
+	}
+	return found
 }
