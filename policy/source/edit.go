@@ -173,7 +173,8 @@ func (s *sheet) waysToAdd(l waiverList, w *WaiverText) [][]splice {
 		}
 		return [][]splice{{s.insert(s.end(), lines...)}}
 	case isNull(l.value) && inside:
-		return [][]splice{s.replace(l.key, l.value, "["+w.inBraces()+"]")}
+		end := s.keyEnd(l.key) // of one that stands without a colon
+		return [][]splice{s.replace(l.key, l.value, "["+w.inBraces()+"]"), {{end, end, ": [" + w.inBraces() + "]"}}}
 	case isNull(l.value):
 		return s.ways(l, s.clear(l), w.lines(indent+"  "))
 	case l.value.Style&yaml.FlowStyle == 0:
@@ -218,14 +219,17 @@ func (s *sheet) clear(l waiverList) []splice {
 	return []splice{{colon, to, ""}}
 }
 
-// colon returns the place after the colon of a key, or 0.
-func (s *sheet) colon(key *yaml.Node) int {
+func (s *sheet) keyEnd(key *yaml.Node) int {
 	at := s.offset(key)
 	if c := s.data[at]; c == '"' || c == '\'' {
-		at = s.quoteAt(at)
-	} else {
-		at += len(key.Value)
+		return s.quoteAt(at)
 	}
+	return at + len(key.Value)
+}
+
+// colon returns the place after the colon of a key, or 0.
+func (s *sheet) colon(key *yaml.Node) int {
+	at := s.keyEnd(key)
 	for at < len(s.data) && s.data[at] == ' ' {
 		at++
 	}
@@ -341,10 +345,12 @@ func (s *sheet) withoutItem(l waiverList, i int) []splice {
 		to++
 	}
 	if s.data[to] != ',' { // the last one: the comma before it goes
-		for from--; from > 0 && isSpace(s.data[from]); from-- {
+		before := from - 1
+		for before > 0 && isSpace(s.data[before]) {
+			before--
 		}
-		if s.data[from] != ',' {
-			from++
+		if s.data[before] == ',' {
+			from = before
 		}
 		return []splice{{from, f.end, ""}}
 	}

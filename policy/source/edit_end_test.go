@@ -47,6 +47,11 @@ func TestEndAndDropWaiver(t *testing.T) {
 			"version: 1\n# OLD-1 revoked 2025-06-30T12:00:00Z, was to end 2025-12-31T00:00:00Z: not needed\nwaivers: [\n  " + other + ",\n  " + ended + "\n]\n",
 			"version: 1\n# OLD-1 revoked 2025-06-30T12:00:00Z, before it began: not needed\nwaivers: [\n  " + other + "\n]\n",
 		},
+		"brackets, and a comment": {
+			"version: 1\nwaivers: [\n  # one\n  " + old + " # two\n]\n",
+			"version: 1\n# OLD-1 revoked 2025-06-30T12:00:00Z, was to end 2025-12-31T00:00:00Z: not needed\nwaivers: [\n  # one\n  " + ended + " # two\n]\n",
+			"version: 1\n# OLD-1 revoked 2025-06-30T12:00:00Z, before it began: not needed\nwaivers: [\n  # one\n   # two\n]\n",
+		},
 		"all in braces": {
 			"\ufeff{version: 1, waivers: [" + old + "]}",
 			"\ufeff# OLD-1 revoked 2025-06-30T12:00:00Z, was to end 2025-12-31T00:00:00Z: not needed\n{version: 1, waivers: [" + ended + "]}",

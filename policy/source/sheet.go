@@ -154,7 +154,7 @@ func (s *sheet) flowAt(open int) (f flow, ok bool) {
 		switch {
 		case isSpace(c):
 			continue
-		case c == '#' && isSpace(s.data[i-1]):
+		case c == '#' && (!plain || isSpace(s.data[i-1])):
 			for i+1 < len(s.data) && s.data[i+1] != '\n' {
 				i++
 			}
