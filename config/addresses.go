@@ -136,6 +136,55 @@ func formatServer(a netip.AddrPort) string {
 	return a.String()
 }
 
+// SyslogServer is the syslog server of audit.syslog. The zero value is none.
+type SyslogServer struct {
+	Network string // udp, tcp, tls or unix
+	Address string // HOST:PORT, of unix an absolute path
+}
+
+// String returns the server as it is written, and "" for none.
+func (s SyslogServer) String() string {
+	if s.Network == "" {
+		return ""
+	}
+	return s.Network + "://" + s.Address
+}
+
+// syslogServer is a syslog server, or nothing.
+var syslogServer = scalar[SyslogServer]{
+	name: "a syslog server", word: "url", tags: asText,
+	parse:  parseSyslogServer,
+	format: SyslogServer.String,
+}
+
+func parseSyslogServer(s string) (SyslogServer, *wrong) {
+	const hint = "write one such as udp://192.0.2.1:514, tls://log.example.org:6514 or unix:///dev/log"
+	if s == "" {
+		return SyslogServer{}, nil
+	}
+	network, address, found := strings.Cut(s, "://")
+	if !found {
+		return SyslogServer{}, &wrong{"is not NETWORK://ADDRESS", hint}
+	}
+	switch network {
+	case "unix":
+		if !strings.HasPrefix(address, "/") || strings.ContainsRune(address, 0) {
+			return SyslogServer{}, &wrong{"has no absolute path", hint}
+		}
+		return SyslogServer{network, address}, nil
+	case "udp", "tcp", "tls":
+		name, port, err := host.ParseAuthority(address)
+		if err != nil {
+			return SyslogServer{}, &wrong{"is not NETWORK://HOST:PORT: " + reason(err), hint}
+		}
+		if port == 0 {
+			return SyslogServer{}, &wrong{"has no port", hint}
+		}
+		return SyslogServer{network, host.Join(name, port)}, nil
+	}
+	return SyslogServer{}, &wrong{"has a network other than udp, tcp, tls and unix", hint}
+}
+
 // upstreamFields are the keys of an entry of upstream.hosts.
 var upstreamFields = []objectField[UpstreamHost]{{
 	name: "name",

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -46,6 +47,7 @@ var rules = []struct {
 	{keys: []string{"upstream.hosts"}, check: checkUpstreamHosts},
 	{keys: []string{"policy.catalog-only", "policy.catalog"}, check: checkCatalogOnly},
 	{keys: []string{"clock.rate", "clock.at"}, check: checkClockRate},
+	{keys: []string{"audit.squid", "audit.file"}, check: checkRecordFiles},
 }
 
 func checkProxyAddrs(c *Config) (problems Errors) {
@@ -137,6 +139,17 @@ func checkClockRate(c *Config) Errors {
 	}
 	rate := number.format(c.Clock.Rate)
 	return Errors{{Value: rate, Message: rate + " needs clock.at: real time runs at 1", Hint: "set clock.at"}}
+}
+
+func checkRecordFiles(c *Config) Errors {
+	squid, file := c.Audit.Squid, c.Audit.File
+	if squid == "" || file == "" || squid != file && filepath.Clean(squid) != filepath.Clean(file) {
+		return nil
+	}
+	return Errors{{
+		Value: squid, Message: quote(squid) + " is audit.file too, and would mix two kinds of lines",
+		Hint: "name two files, or set audit.file to nothing",
+	}}
 }
 
 func picksPort(listen string) bool {

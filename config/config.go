@@ -169,6 +169,34 @@ type Audit struct {
 	// OnFailure is what happens to traffic that passes by policy while its record cannot be kept. Default allow; allow or
 	// block.
 	OnFailure string
+
+	// File is where records go as JSON lines: a file that is rotated, or - for standard output; empty writes none. Default
+	// -.
+	File string
+
+	// Squid is where records go as lines of Squid's native access.log: a file that is rotated, or - for standard output;
+	// empty writes none. Empty by default.
+	Squid string
+
+	// RotateSize is the size, rounded up to whole MiB, that a file of records does not exceed: it is renamed and a new one
+	// begun. Default 100MiB; at least 1MiB, at most 1024GiB.
+	RotateSize int64
+
+	// RotateKeep is the number of renamed files that are kept of each file of records; 0 is no limit. Default 10; at least
+	// 0, at most 100000.
+	RotateKeep int
+
+	// RotateAge is the time, rounded up to whole days, after which a renamed file of records is deleted when the next one
+	// is begun; 0 is no limit. Default 400d; at least 1d, at most 3650d.
+	RotateAge time.Duration
+
+	// Syslog is the syslog server that gets records in the format of RFC 5424: udp://HOST:PORT, tcp://HOST:PORT,
+	// tls://HOST:PORT, or unix://PATH for a socket of this machine; empty sends none. Empty by default.
+	Syslog SyslogServer
+
+	// SyslogCAFile is the PEM file of roots that the certificate of a tls:// audit.syslog may chain to besides the
+	// system's; empty adds none. Empty by default.
+	SyslogCAFile string
 }
 
 // CA is the certificate authority that interception needs. [Config.CADir] is its directory.

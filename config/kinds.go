@@ -104,6 +104,23 @@ func (p path) write(c *Config) *yaml.Node {
 	return p.writeNode(name)
 }
 
+// outlet is a path, or [Stdout], which is relative to nothing.
+type outlet struct{ path }
+
+func (o outlet) read(c *Config, n *yaml.Node, in source) Errors {
+	if n.Value == Stdout {
+		return o.one.read(c, n, in)
+	}
+	return o.path.read(c, n, in)
+}
+
+func (o outlet) write(c *Config) *yaml.Node {
+	if *o.field(c) == Stdout {
+		return o.writeNode(Stdout)
+	}
+	return o.path.write(c)
+}
+
 // many is a setting with a list of scalars.
 type many[T any] struct {
 	scalar[T]

@@ -78,6 +78,16 @@ func everySetting() []spelled {
 		{"audit.retain", "0", "30d", "1h", "400d", "0", "30d", "1h"},
 		{"audit.ungoverned", "true", "false", "true", false, true, false, true},
 		{"audit.on-failure", "block", "allow", "block", "allow", "block", "allow", "block"},
+		{"audit.file", `"-"`, "/e", "/g", "-", "-", "/e", "/g"},
+		{"audit.squid", "/f", "/e", "-", "", "/f", "/e", "-"},
+		{"audit.rotate-size", "1MiB", "1024GiB", "1025KiB", "100MiB", "1MiB", "1024GiB", "1025KiB"},
+		{"audit.rotate-keep", "0", "100000", "1", 10, 0, 100000, 1},
+		{"audit.rotate-age", "0", "3650d", "24h", "400d", "0", "3650d", "1d"},
+		{
+			"audit.syslog", "udp://Log.Example.:514", "unix:///dev/log", "tls://[2001:db8::1]:6514",
+			"", "udp://log.example:514", "unix:///dev/log", "tls://[2001:db8::1]:6514",
+		},
+		{"audit.syslog-ca-file", "/f", "/e", "/g", "", "/f", "/e", "/g"},
 		{"ca.dir", `""`, "/e", "g", "ca", "", "/e", "g"},
 		{"data.dir", "~/f", "/e", "/g", homeDir + "/.local/state/gracegate", homeDir + "/f", "/e", "/g"},
 		{"limits.connections", "0", "1000000", "1", 20000, 0, 1000000, 1},
@@ -101,6 +111,7 @@ func everySetting() []spelled {
 var alsoNeeded = map[string]string{
 	"clock.rate":          "--clock-at=2024-09-28T00:00:00Z",
 	"policy.catalog-only": "--policy-catalog=/c",
+	"audit.squid":         "--audit-file=",
 }
 
 func TestPrecedence(t *testing.T) {

@@ -71,6 +71,9 @@ const (
 	Block = "block"
 )
 
+// Stdout stands for standard output where audit.file and audit.squid name a file.
+const Stdout = "-"
+
 // settings is the table. Its keys are lower case, because viper folds them.
 var settings = []*setting{
 	{
@@ -213,6 +216,44 @@ var settings = []*setting{
 		"audit.on-failure", Allow,
 		"what happens to traffic that passes by policy while its record cannot be kept",
 		one[string]{oneOf(Allow, Block), func(c *Config) *string { return &c.Audit.OnFailure }},
+	},
+	{
+		"audit.file", Stdout,
+		"where records go as JSON lines: a file that is rotated, or - for standard output; empty writes none",
+		outlet{path{one[string]{fileName, func(c *Config) *string { return &c.Audit.File }}}},
+	},
+	{
+		"audit.squid", "",
+		"where records go as lines of Squid's native access.log: a file that is rotated, or - for standard output; empty writes none",
+		outlet{path{one[string]{fileName, func(c *Config) *string { return &c.Audit.Squid }}}},
+	},
+	{
+		"audit.rotate-size", "100MiB",
+		"the size, rounded up to whole MiB, that a file of records does not exceed: it is renamed and a new one begun",
+		one[int64]{between(size, 1<<20, 1<<40), func(c *Config) *int64 { return &c.Audit.RotateSize }},
+	},
+	{
+		"audit.rotate-keep", "10",
+		"the number of renamed files that are kept of each file of records; 0 is no limit",
+		one[int]{between(count, 0, 1e5), func(c *Config) *int { return &c.Audit.RotateKeep }},
+	},
+	{
+		"audit.rotate-age", "400d",
+		"the time, rounded up to whole days, after which a renamed file of records is deleted when the next one is begun; 0 is no limit",
+		one[time.Duration]{
+			orZero(duration, between(duration, day, 3650*day)),
+			func(c *Config) *time.Duration { return &c.Audit.RotateAge },
+		},
+	},
+	{
+		"audit.syslog", "",
+		"the syslog server that gets records in the format of RFC 5424: udp://HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT, or unix://PATH for a socket of this machine; empty sends none",
+		one[SyslogServer]{syslogServer, func(c *Config) *SyslogServer { return &c.Audit.Syslog }},
+	},
+	{
+		"audit.syslog-ca-file", "",
+		"the PEM file of roots that the certificate of a tls:// audit.syslog may chain to besides the system's; empty adds none",
+		path{one[string]{fileName, func(c *Config) *string { return &c.Audit.SyslogCAFile }}},
 	},
 	{
 		"ca.dir", "ca",

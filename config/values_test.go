@@ -60,6 +60,13 @@ func TestKinds(t *testing.T) {
 		"192.0.2.1:53": "192.0.2.1:53", "[::ffff:192.0.2.1]:53": "192.0.2.1:53", "[2001:db8::1]:53": "[2001:db8::1]:53",
 		"192.0.2.1": "", "192.0.2.1:0": "", ":53": "", "dns.example:53": "", "[fe80::1%eth0]:53": "", "2001:db8::1:53": "",
 	})
+	check(t, syslogServer, texts{
+		"udp://192.0.2.1:514": "udp://192.0.2.1:514", "tcp://Log.Example.:601": "tcp://log.example:601",
+		"tls://[2001:db8::1]:6514": "tls://[2001:db8::1]:6514", "unix:///dev/log": "unix:///dev/log",
+		"192.0.2.1:514": "", "udp://192.0.2.1": "", "udp://192.0.2.1:0": "", "udp://:514": "", "udp:///dev/log": "", "tcp://": "",
+		"unix://dev/log": "", "unix://": "", "unix:///a\x00": "", "http://192.0.2.1:514": "", "TCP://192.0.2.1:601": "", "tcp://a:601/x": "",
+		"tcp://me@a:601": "",
+	})
 	check(t, hostName, texts{
 		"A.Example.": "a.example", "bücher.example": "xn--bcher-kva.example", "[::1]": "::1", "192.0.2.1": "192.0.2.1",
 		"": "", "a.example:80": "", "a..b": "", "*.example": "", "user@a.example": "",
