@@ -46,19 +46,19 @@ func (e Encoder) Append(to []byte, r *Record) []byte { return appendRecord(to, r
 // MaxLine is the most that a line of a record holds.
 const MaxLine = 128 << 10
 
-// logSink has the lines in one buffer, which is at most one line longer than maxWrite.
-type logSink struct {
-	Encoder
-	out   io.Writer
-	lines []byte
-	ends  []int // where each of the lines ends
-	torn  bool  // what was written last broke off within a line
+// lineSink has the lines in one buffer, which is at most one line longer than maxWrite.
+type lineSink struct {
+	out    io.Writer
+	append func(to []byte, r *Record) []byte // appends the line of a record with its line feed, or nothing where it has none
+	lines  []byte
+	ends   []int // where the line of each record ends
+	torn   bool  // what was written last broke off within a line
 }
 
 // NewLogSink returns a sink that writes one line a record to out, as many lines at a time as are there, by an encoder with the
 // members always. Whoever else writes to out must write whole lines too, and out keeps the writes apart.
 func NewLogSink(out io.Writer, always ...zap.Field) Sink {
-	return &logSink{out: out, Encoder: NewEncoder(always...)}
+	return &lineSink{out: out, append: NewEncoder(always...).Append}
 }
 
 // members are fields as they stand within a line, each behind its comma.
@@ -75,8 +75,8 @@ func members(fields []zap.Field) string {
 	return "," + strings.TrimSuffix(strings.TrimPrefix(object.String(), "{"), "}")
 }
 
-// Write writes the records, one line each.
-func (s *logSink) Write(records []*Record) (written int, err error) {
+// Write writes the records, at most one line each.
+func (s *lineSink) Write(records []*Record) (written int, err error) {
 	for len(records) > 0 {
 		s.take(records)
 		n, err := s.flush()
@@ -90,13 +90,13 @@ func (s *logSink) Write(records []*Record) (written int, err error) {
 }
 
 // take puts the lines of the first records into the buffer, as many as go into one write.
-func (s *logSink) take(records []*Record) {
+func (s *lineSink) take(records []*Record) {
 	s.lines, s.ends = s.lines[:0], s.ends[:0]
 	if s.torn { // the piece is a line of its own, and spoils none
 		s.lines = append(s.lines, '\n')
 	}
 	for _, r := range records {
-		s.lines = s.Append(s.lines, r)
+		s.lines = s.append(s.lines, r)
 		s.ends = append(s.ends, len(s.lines))
 		if len(s.lines) >= maxWrite {
 			break
@@ -104,10 +104,13 @@ func (s *logSink) take(records []*Record) {
 	}
 }
 
-// flush writes the buffer, and tells how many of its first lines are written whole. The line within which a write broke
+// flush writes the buffer, and tells of how many of the first records the lines are written whole. The line within which a write broke
 // off is lost: what was left of it could only follow after the lines that others write to the same output. A line that
 // lacks nothing but its line feed gets that from the next write.
-func (s *logSink) flush() (whole int, err error) {
+func (s *lineSink) flush() (whole int, err error) {
+	if len(s.lines) == 0 {
+		return len(s.ends), nil
+	}
 	n, err := s.out.Write(s.lines)
 	if n < len(s.lines) && err == nil {
 		err = io.ErrShortWrite

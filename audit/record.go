@@ -82,9 +82,10 @@ type Record struct {
 	Ended    string         // how it ended: complete, client, upstream, cut, drain, ...
 }
 
-// Sink is where records end. Write takes some records, at least one, in order; it is called by one goroutine at a time, and
-// must not keep the slice, nor change the records but for their number. Written is how many of them, from the first on, are
-// recorded. An error tells why the next one is not; those behind it were not tried, and are given to Write again.
+// Sink is where records end. Write takes some records, at least one, in order; it is called by one goroutine at a time. It
+// must not keep the slice, and must not change the records, which other sinks read at the same time; the journal, which comes
+// before these, numbers them. Written is how many of them, from the first on, are recorded. An error tells why the next one is
+// not; those behind it were not tried, and are given to Write again.
 type Sink interface {
 	Write(records []*Record) (written int, err error)
 }
