@@ -11,6 +11,8 @@ const (
 	maxText = 2 << 10 // bytes of one text in a line, between its quotes
 	maxList = 16      // texts of one list
 	cutMark = " [cut]"
+
+	maxEscape = 6 // bytes that a byte of a text becomes in a line, at most
 )
 
 // appendText appends a string that a stranger may have chosen as it stands between the quotes of a JSON string: printable
@@ -39,6 +41,22 @@ func appendEscaped(to []byte, s string) []byte {
 		}
 	}
 	return to
+}
+
+// cutText returns a text that takes at most about most bytes in a line. What is longer is cut between two characters and ends with
+// cutMark, as in appendText.
+func cutText(s string, most int) string {
+	if len(s)*maxEscape <= most {
+		return s
+	}
+	var escaped []byte
+	for i, r := range s {
+		_, size := utf8.DecodeRuneInString(s[i:])
+		if escaped = appendRune(escaped, r, s[i:i+size]); len(escaped) > most {
+			return s[:i] + cutMark
+		}
+	}
+	return s
 }
 
 // appendRune appends r, which was read from raw, as it stands between the quotes of a JSON string.
