@@ -34,20 +34,13 @@ func NewFan(size int, outlets ...Outlet) *Fan {
 	return f
 }
 
-// Record queues a record at every outlet, and never blocks.
-func (f *Fan) Record(r *Record) {
-	for _, to := range f.recorders {
-		to.Record(r)
-	}
-}
-
-// Write queues records at every outlet. It never blocks and always takes them all: the fan is a [Sink], too, that others can
-// write to. It keeps what the records point to.
-func (f *Fan) Write(records []*Record) (written int, err error) {
+// Queue queues records at every outlet. It never blocks, and keeps what the records point to.
+func (f *Fan) Queue(records []*Record) {
 	for _, r := range records {
-		f.Record(r)
+		for _, to := range f.recorders {
+			to.Queue(r)
+		}
 	}
-	return len(records), nil
 }
 
 // Outlets gives the recorder of each outlet by its name.
@@ -57,32 +50,6 @@ func (f *Fan) Outlets() map[string]*Recorder {
 		all[o.Name] = f.recorders[i]
 	}
 	return all
-}
-
-// Failing reports whether any outlet is losing records.
-func (f *Fan) Failing() bool {
-	for _, r := range f.recorders {
-		if r.Failing() {
-			return true
-		}
-	}
-	return false
-}
-
-// Lost counts the records that were never written, once for each outlet that lacks them.
-func (f *Fan) Lost() (lost uint64) {
-	for _, r := range f.recorders {
-		lost += r.Lost()
-	}
-	return lost
-}
-
-// Len is the number of records that are not yet written where most of them wait.
-func (f *Fan) Len() (longest int) {
-	for _, r := range f.recorders {
-		longest = max(longest, r.Len())
-	}
-	return longest
 }
 
 // Reopen opens all files anew by their names, after something renamed them.

@@ -24,28 +24,23 @@ func TestFan(t *testing.T) {
 			Outlet{Name: "stuck", Sink: stuck, Closer: closerFunc(func() error { closed = true; return nil })},
 		)
 		for _, user := range []string{"a", "b", "c", "d", "e"} {
-			if n, err := f.Write([]*Record{{User: user}}); n != 1 || err != nil {
-				t.Errorf("%s: %d, %v", user, n, err)
-			}
+			f.Queue([]*Record{{User: user}})
 			synctest.Wait()
 		}
 		if !slices.Equal(quick, []string{"a", "b", "c", "d", "e"}) {
 			t.Errorf("written %v", quick)
 		}
-		if lost, length := f.Lost(), f.Len(); lost != 2 || length != 3 || !f.Failing() {
-			t.Errorf("%d lost, %d wait, failing: %v", lost, length, f.Failing())
-		}
-		if all := f.Outlets(); all["quick"].Lost() != 0 || all["stuck"].Lost() != 2 || len(all) != 2 {
+		if all := f.Outlets(); all["quick"].Lost() != 0 || all["stuck"].Lost() != 2 || all["stuck"].Len() != 3 || !all["stuck"].Failing() || len(all) != 2 {
 			t.Errorf("%+v", all)
 		}
 		for range 3 { // it recovers by itself
 			stuck.gate <- nil
 		}
 		synctest.Wait()
-		if f.Failing() || f.Len() != 0 {
-			t.Errorf("%d wait, failing: %v", f.Len(), f.Failing())
+		if got := f.Outlets()["stuck"].status(); got != (status{false, 2, 0}) {
+			t.Errorf("%+v", got)
 		}
-		f.Record(&Record{User: "f"})
+		f.Queue([]*Record{{User: "f"}})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		err := f.Close(ctx)
@@ -76,8 +71,8 @@ func TestFanReopens(t *testing.T) {
 func TestFanOfNone(t *testing.T) {
 	t.Parallel()
 	f := NewFan(1)
-	f.Record(&Record{})
-	if f.Failing() || f.Lost() != 0 || f.Len() != 0 || f.Reopen() != nil || f.Close(t.Context()) != nil {
+	f.Queue([]*Record{{}})
+	if f.Reopen() != nil || f.Close(t.Context()) != nil {
 		t.Error("nothing fails")
 	}
 }

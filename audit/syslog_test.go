@@ -313,16 +313,16 @@ func TestSyslogCloseEndsTheWait(t *testing.T) {
 	told := make(chan error, 10)
 	s := newSyslog(t, Syslog{Network: "tcp", Address: l.Addr().String(), Tell: func(err error) { told <- err }})
 	f := NewFan(10, Outlet{Name: "syslog", Sink: s, Closer: s})
-	f.Record(&Record{})
-	f.Record(&Record{})
+	f.Queue([]*Record{{}})
+	f.Queue([]*Record{{}})
 	if err := <-told; err == nil {
 		t.Error("told that all is well")
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := f.Close(t.Context()); err != nil || f.Lost() != 2 {
-		t.Errorf("%v, %d lost", err, f.Lost())
+	if err := f.Close(t.Context()); err != nil || f.Outlets()["syslog"].Lost() != 2 {
+		t.Errorf("%v, %d lost", err, f.Outlets()["syslog"].Lost())
 	}
 }
 

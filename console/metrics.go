@@ -12,19 +12,22 @@ import (
 	"github.com/gracegate/gracegate/policy"
 )
 
-// Queue is the recorder as the metrics see it.
+// Queue is a recorder as the metrics see it.
 type Queue interface {
-	Len() int     // records that wait
-	Lost() uint64 // records that were never written
+	Len() int      // records that wait
+	Lost() uint64  // records that were never written
+	Failing() bool // records are being lost
 }
 
 // Sources are asked at every scrape. All are required, and may be called by several goroutines at a time.
 type Sources struct {
-	Queue Queue
+	Records Queue
+	Outlets map[string]Queue // by the name of where records go besides
 	// NextBlocks gives, by id of restriction, the first instant at which it starts to block anything more. Zero instants and
 	// restrictions that are left out are not shown.
 	NextBlocks   func() map[string]time.Time
 	ClockTrusted func() bool
+	PolicyTime   func() time.Time
 	CANotAfter   func() time.Time // when the CA's intermediate ends; zero: there is none, and nothing is shown
 }
 

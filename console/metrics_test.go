@@ -19,12 +19,15 @@ type queue struct {
 	lost   uint64
 }
 
-func (q queue) Len() int     { return q.length }
-func (q queue) Lost() uint64 { return q.lost }
+func (q queue) Len() int      { return q.length }
+func (q queue) Lost() uint64  { return q.lost }
+func (q queue) Failing() bool { return q.lost > 0 }
 
 func testMetrics() *Metrics {
 	return NewMetrics(Sources{
-		Queue: queue{3, 7},
+		Records:    queue{3, 7},
+		Outlets:    map[string]Queue{"file": queue{3, 0}, "syslog": queue{1, 7}},
+		PolicyTime: func() time.Time { return time.Unix(1727500000, 0) },
 		NextBlocks: func() map[string]time.Time {
 			return map[string]time.Time{"us-icts-2021-002": time.Unix(1727582400, 500e6), "never": {}}
 		},
@@ -50,9 +53,15 @@ func TestMetricsAtStart(t *testing.T) {
 		}
 	}
 	want := []string{
+		"gracegate_audit_failing 1",
 		"gracegate_audit_lost_total 7",
+		`gracegate_audit_outlet_lost_total{outlet="file"} 0`,
+		`gracegate_audit_outlet_lost_total{outlet="syslog"} 7`,
+		`gracegate_audit_outlet_queue_length{outlet="file"} 3`,
+		`gracegate_audit_outlet_queue_length{outlet="syslog"} 1`,
 		"gracegate_audit_queue_length 3",
 		"gracegate_ca_not_after_timestamp_seconds 1.8e+09",
+		"gracegate_clock_timestamp_seconds 1.7275e+09",
 		"gracegate_clock_trusted 1",
 		`gracegate_next_block_timestamp_seconds{restriction="us-icts-2021-002"} 1.7275824005e+09`,
 		"gracegate_policy_last_reload_success_timestamp_seconds 0",
@@ -84,9 +93,15 @@ func TestMetrics(t *testing.T) {
 	m.Reloaded("bbbb", time.Unix(1800000000, 0), nil)
 
 	want := []string{
+		"gracegate_audit_failing 1",
 		"gracegate_audit_lost_total 7",
+		`gracegate_audit_outlet_lost_total{outlet="file"} 0`,
+		`gracegate_audit_outlet_lost_total{outlet="syslog"} 7`,
+		`gracegate_audit_outlet_queue_length{outlet="file"} 3`,
+		`gracegate_audit_outlet_queue_length{outlet="syslog"} 1`,
 		"gracegate_audit_queue_length 3",
 		"gracegate_ca_not_after_timestamp_seconds 1.8e+09",
+		"gracegate_clock_timestamp_seconds 1.7275e+09",
 		"gracegate_clock_trusted 1",
 		`gracegate_decision_duration_seconds_bucket{le="1e-07"} 0`,
 		`gracegate_decision_duration_seconds_bucket{le="2e-07"} 2`,
@@ -155,7 +170,7 @@ func TestFailedReloadKeepsWhatIsInForce(t *testing.T) {
 func TestNoCA(t *testing.T) {
 	t.Parallel()
 	m := NewMetrics(Sources{
-		Queue: queue{}, NextBlocks: func() map[string]time.Time { return nil }, ClockTrusted: func() bool { return true },
+		Records: queue{}, PolicyTime: time.Now, NextBlocks: func() map[string]time.Time { return nil }, ClockTrusted: func() bool { return true },
 		CANotAfter: func() time.Time { return time.Time{} },
 	})
 	if got := strings.Join(ours(t, m), "\n"); strings.Contains(got, "gracegate_ca_") {

@@ -11,10 +11,14 @@ type scrape struct {
 var (
 	policyInfo   = desc("policy_info", "1 for the policy in force; revision is the digest of policy and catalogue.", "revision")
 	nextBlock    = desc("next_block_timestamp_seconds", "When a restriction starts to block more than it does now.", "restriction")
+	clockTime    = desc("clock_timestamp_seconds", "The policy clock's time, which differs from real time where it is simulated.")
 	clockTrusted = desc("clock_trusted", "1 if the policy clock can be believed, else 0.")
 	caNotAfter   = desc("ca_not_after_timestamp_seconds", "When the CA of interception ends, unless it is renewed.")
 	queueLength  = desc("audit_queue_length", "Records that wait to be written.")
 	lostRecords  = desc("audit_lost_total", "Records that were never written.")
+	failing      = desc("audit_failing", "1 while records are being lost, else 0.")
+	outletQueue  = desc("audit_outlet_queue_length", "Records that wait for one of the places where they go.", "outlet")
+	outletLost   = desc("audit_outlet_lost_total", "Records that never reached one of the places where they go.", "outlet")
 )
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -23,7 +27,9 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (s scrape) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{policyInfo, nextBlock, clockTrusted, caNotAfter, queueLength, lostRecords} {
+	for _, d := range []*prometheus.Desc{
+		policyInfo, nextBlock, clockTime, clockTrusted, caNotAfter, queueLength, lostRecords, failing, outletQueue, outletLost,
+	} {
 		out <- d
 	}
 }
@@ -41,14 +47,26 @@ func (s scrape) Collect(out chan<- prometheus.Metric) {
 			gauge(nextBlock, seconds(at), restriction)
 		}
 	}
-	trusted := 0.0
-	if s.ClockTrusted() {
-		trusted = 1
-	}
-	gauge(clockTrusted, trusted)
+	gauge(clockTime, seconds(s.PolicyTime()))
+	gauge(clockTrusted, truth(s.ClockTrusted()))
 	if end := s.CANotAfter(); !end.IsZero() {
 		gauge(caNotAfter, seconds(end))
 	}
-	gauge(queueLength, float64(s.Queue.Len()))
-	out <- prometheus.MustNewConstMetric(lostRecords, prometheus.CounterValue, float64(s.Queue.Lost()))
+	gauge(queueLength, float64(s.Records.Len()))
+	gauge(failing, truth(s.Records.Failing()))
+	lost := func(d *prometheus.Desc, q Queue, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(q.Lost()), labels...)
+	}
+	lost(lostRecords, s.Records)
+	for outlet, q := range s.Outlets {
+		gauge(outletQueue, float64(q.Len()), outlet)
+		lost(outletLost, q, outlet)
+	}
+}
+
+func truth(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/gracegate/gracegate/audit"
 	"github.com/gracegate/gracegate/config"
 	"github.com/gracegate/gracegate/policy/host"
 	"github.com/gracegate/gracegate/policy/instant"
@@ -200,7 +201,7 @@ func startDemoGateway(ctx context.Context, o *origins, dir string) (*gateway, er
 		}
 		cfg.Upstream.Hosts = append(cfg.Upstream.Hosts, config.UpstreamHost{Name: name, Address: to})
 	}
-	g, err := newGateway(cfg, newClock(cfg), zap.NewNop(), nil)
+	g, err := newGateway(cfg, newClock(cfg), zap.NewNop(), nil, audit.NewFan(1))
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"os"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -10,9 +11,10 @@ import (
 	"github.com/gracegate/gracegate/config"
 )
 
-// newLogger writes the log to standard error, in the format and from the level that the settings say. Out is where it writes,
-// one write at a time: the records go there too. They are JSON lines in any case, since programs read them.
-func newLogger(cfg *config.Config, stderr io.Writer) (log *zap.Logger, out io.Writer, err error) {
+// newLogger writes the log to standard error, in the format and from the level that the settings say. Out is standard output,
+// for records, which are lines for programs in any case. Both take one write at a time, so that no line is torn where they are
+// the same file.
+func newLogger(cfg *config.Config, stdout, stderr io.Writer) (log *zap.Logger, out io.Writer, err error) {
 	level, err := zapcore.ParseLevel(cfg.Log.Level)
 	if err != nil {
 		return nil, nil, err
@@ -24,5 +26,23 @@ func newLogger(cfg *config.Config, stderr io.Writer) (log *zap.Logger, out io.Wr
 		people.EncodeTime, people.EncodeDuration = zapcore.RFC3339TimeEncoder, zapcore.StringDurationEncoder
 		encoder = zapcore.NewConsoleEncoder(people)
 	}
-	return zap.New(zapcore.NewCore(encoder, locked, level)), locked, nil
+	out = locked
+	if !sameFile(stdout, stderr) { // who reads the records slowly must not hold up the log
+		out = zapcore.Lock(zapcore.AddSync(stdout))
+	}
+	return zap.New(zapcore.NewCore(encoder, locked, level)), out, nil
+}
+
+func sameFile(a, b io.Writer) bool {
+	if a == b {
+		return true
+	}
+	one, isFile := a.(*os.File)
+	other, isToo := b.(*os.File)
+	if !isFile || !isToo {
+		return false
+	}
+	first, err := one.Stat()
+	second, err2 := other.Stat()
+	return err == nil && err2 == nil && os.SameFile(first, second)
 }

@@ -17,10 +17,11 @@ import (
 	"github.com/gracegate/gracegate/config"
 )
 
-// records is all that is kept of what was decided: first the journal, then whatever else is to have it.
+// records keeps what was decided: first in the journal, then wherever else it is to go. It is the recorder of the proxy.
 type records struct {
-	journal *journal.Journal
-	further []*audit.Recorder
+	*audit.Recorder // of the journal
+	journal         *journal.Journal
+	outlets         *audit.Fan
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -29,9 +30,9 @@ type records struct {
 // simulatedName marks a data directory whose records were made on a simulated clock.
 const simulatedName = "simulated-clock"
 
-// openRecords opens the journal in the data directory, and the sinks behind it. Each of these has a queue of its own: one that is
-// slow, or fails, holds nothing up.
-func openRecords(cfg *config.Config, simulated bool, log *zap.Logger, always []zap.Field, further ...audit.Sink) (*records, error) {
+// openRecords opens the journal in the data directory. What it has goes on to the outlets, each of which has a queue of its own:
+// one that is slow, or fails, holds nothing up.
+func openRecords(cfg *config.Config, simulated bool, log *zap.Logger, always []zap.Field, outlets *audit.Fan) (*records, error) {
 	if err := os.MkdirAll(cfg.Data.Dir, 0o700); err != nil {
 		return nil, failed(fmt.Errorf("the data directory: %w", err), "data.dir names a directory that this user may write")
 	}
@@ -44,13 +45,11 @@ func openRecords(cfg *config.Config, simulated bool, log *zap.Logger, always []z
 	if err != nil {
 		return nil, journalFailure(err)
 	}
-	r := &records{journal: j}
+	r := &records{journal: j, outlets: outlets}
 	ctx, stop := context.WithCancel(context.Background())
 	r.stop = stop
 	r.running.Go(func() { j.Run(ctx) })
-	for _, sink := range further {
-		r.further = append(r.further, audit.New(sink, queueSize))
-	}
+	r.Recorder = audit.New(sinkOf(r.write), queueSize)
 	return r, nil
 }
 
@@ -88,23 +87,23 @@ func journalFailure(err error) error {
 	return failed(fmt.Errorf("the records cannot be written: %w", err), hint)
 }
 
-// Write implements [audit.Sink]. What the journal has goes on to the others.
-func (r *records) Write(list []*audit.Record) (written int, err error) {
+// Failing reports whether records are being lost, or do not reach the disk.
+func (r *records) Failing() bool { return r.Recorder.Failing() || r.journal.Failing() }
+
+// write writes to the journal. What that has goes on to the outlets.
+func (r *records) write(list []*audit.Record) (written int, err error) {
 	written, err = r.journal.Write(list)
-	for _, next := range r.further {
-		for _, rec := range list[:written] {
-			next.Queue(rec)
-		}
-	}
+	r.outlets.Queue(list[:written])
 	return written, err
 }
 
-// close writes out what there is. No record may come any more.
+type sinkOf func([]*audit.Record) (int, error)
+
+func (f sinkOf) Write(list []*audit.Record) (written int, err error) { return f(list) }
+
+// close writes out what there is, at most until ctx ends.
 func (r *records) close(ctx context.Context) error {
-	var err error
-	for _, next := range r.further {
-		err = errors.Join(err, next.Close(ctx))
-	}
+	err := errors.Join(r.Close(ctx), r.outlets.Close(ctx))
 	r.stop()
 	r.running.Wait()
 	return errors.Join(err, r.journal.Close())

@@ -45,8 +45,8 @@ func reloadOnSignal(ctx context.Context, hup <-chan os.Signal, reload func(why s
 	}
 }
 
-// reload builds the policy anew, and reads the page of refusals and the CA. What fails of them stays as it is, and does not keep the
-// others from being taken up.
+// reload builds the policy anew, reads the page of refusals and the CA, and opens the files of records by their names. What fails
+// of them stays as it is, and does not keep the others from being taken up.
 func (g *gateway) reload(why string) {
 	start := time.Now()
 	before := g.policy().Revision()
@@ -57,6 +57,9 @@ func (g *gateway) reload(why string) {
 	caErr := g.authority.load()
 	if caErr != nil {
 		g.log.Error("the CA was not loaded; what was in use stays", zap.String("because", why), zap.Error(caErr), zap.String("hint", hintOf(caErr)))
+	}
+	if err := g.records.outlets.Reopen(); err != nil {
+		g.log.Error("a file of records was not opened anew; the one that was stays in use", zap.String("because", why), zap.Error(err))
 	}
 	err := g.policies.Reload(g.law.build)
 	g.reloads.set(errors.Join(err, pageErr, caErr))

@@ -16,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
-	"github.com/gracegate/gracegate/audit"
 	"github.com/gracegate/gracegate/config"
 	"github.com/gracegate/gracegate/policy"
 	"github.com/gracegate/gracegate/policy/clock"
@@ -29,7 +28,7 @@ func newServe() *cobra.Command {
 		Use:   "serve",
 		Short: "Run the proxy",
 		Long: "Run the proxy until SIGTERM or an interrupt, then drain it; a second one ends it at once. SIGHUP reads policy and\n" +
-			"catalogue again, as does a change of their files; the configuration file is read once.",
+			"catalogue again, as does a change of their files, and opens files of records anew; the configuration file is read once.",
 		Args: noArguments,
 	}
 	config.AddFlags(cmd.Flags(), config.AllGroups()...)
@@ -39,7 +38,7 @@ func newServe() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		log, out, err := newLogger(cfg, cmd.ErrOrStderr())
+		log, out, err := newLogger(cfg, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		if err != nil {
 			return failed(err, "")
 		}
@@ -49,7 +48,7 @@ func newServe() *cobra.Command {
 	return cmd
 }
 
-// serve runs the gateway until ctx ends or the process is told to stop, and then drains it. The records go to out.
+// serve runs the gateway until ctx ends or the process is told to stop, and then drains it. Out is standard output.
 func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, out io.Writer, readyFile string) error {
 	ctx, release := untilStopped(ctx)
 	defer release()
@@ -62,6 +61,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, out io.Writ
 	hup := make(chan os.Signal, 1) // from the start on: one that nobody catches ends the process
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
+	signal.Ignore(syscall.SIGPIPE) // who read the records on standard output may go away: they are lost then, and nothing else is
 	var files *watcher
 	if cfg.Policy.Reload {
 		var err error
@@ -74,7 +74,11 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, out io.Writ
 	if cfg.Limits.Memory > 0 {
 		debug.SetMemoryLimit(cfg.Limits.Memory)
 	}
-	g, err := newGateway(cfg, clk, log, always, audit.NewLogSink(out, always...))
+	outlets, err := openOutlets(cfg, out, log, always)
+	if err != nil {
+		return err
+	}
+	g, err := newGateway(cfg, clk, log, always, outlets)
 	if err != nil {
 		return err
 	}

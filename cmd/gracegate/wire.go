@@ -25,9 +25,6 @@ import (
 	"github.com/gracegate/gracegate/proxy"
 )
 
-// queueSize is how many records may wait for their sink: all open tunnels may be cut, and recorded, at once.
-const queueSize = 1 << 16
-
 // gateway joins the parts: this file is the only one that knows them all.
 type gateway struct {
 	cfg      *config.Config
@@ -36,7 +33,6 @@ type gateway struct {
 	law      *law
 	policies *policy.Holder
 	records  *records
-	recorder *audit.Recorder
 	metrics  *console.Metrics
 	clients  *proxy.Clients
 	page     *proxy.Page // of refusals, as read at start; nil: the built-in one
@@ -57,7 +53,7 @@ type gateway struct {
 }
 
 // newGateway builds everything that can fail without a listener.
-func newGateway(cfg *config.Config, clk *clock.Clock, log *zap.Logger, always []zap.Field, further ...audit.Sink) (*gateway, error) {
+func newGateway(cfg *config.Config, clk *clock.Clock, log *zap.Logger, always []zap.Field, outlets *audit.Fan) (*gateway, error) {
 	g := &gateway{cfg: cfg, clock: clk, log: log, law: &law{cfg: cfg}, policies: &policy.Holder{}}
 	if err := g.policies.Reload(g.law.build); err != nil {
 		return nil, err
@@ -78,12 +74,13 @@ func newGateway(cfg *config.Config, clk *clock.Clock, log *zap.Logger, always []
 	if err := g.authority.load(); err != nil {
 		return nil, err
 	}
-	if g.records, err = openRecords(cfg, clk.Simulated(), log, always, further...); err != nil {
+	if g.records, err = openRecords(cfg, clk.Simulated(), log, always, outlets); err != nil {
 		return nil, err
 	}
-	g.recorder = audit.New(g.records, queueSize)
 	g.metrics = console.NewMetrics(console.Sources{
-		Queue:        g.recorder,
+		Records:      g.records,
+		Outlets:      outletsOf(outlets),
+		PolicyTime:   clk.Now,
 		NextBlocks:   func() map[string]time.Time { return g.policy().NextBlocks(clk.Now()) },
 		ClockTrusted: func() bool { return true },
 		CANotAfter:   g.authority.notAfter,
@@ -115,7 +112,7 @@ func (g *gateway) newServer(pages map[string]http.Handler) *proxy.Server {
 		proxy.NotAProxyRequest(w, r)
 	})
 	return proxy.New(proxy.Config{
-		Policies: g.policies, Clock: g.clock.Now, Recorder: g, Observer: g.metrics,
+		Policies: g.policies, Clock: g.clock.Now, Recorder: g.records, Observer: g.metrics,
 		Dialer: g.newDialer(), Clients: g.clients, Ports: openedPorts(cfg), Local: local, Log: g.log.Named("proxy"),
 		Head: int(cfg.Limits.Header), Headers: cfg.Limits.HeaderCount, Hello: cfg.Limits.Hello, Idle: cfg.Limits.Idle,
 		Lifetime: cfg.Limits.Lifetime,
@@ -172,12 +169,6 @@ func (g *gateway) newDialer() *proxy.Dialer {
 	return proxy.NewDialer(d)
 }
 
-// Record takes the record of a flow for the proxy.
-func (g *gateway) Record(r *audit.Record) { g.recorder.Record(r) }
-
-// Failing reports whether records are being lost, or do not reach the disk.
-func (g *gateway) Failing() bool { return g.recorder.Failing() || g.records.journal.Failing() }
-
 func (g *gateway) newConsole(pages map[string]http.Handler) error {
 	if g.admin == nil {
 		return nil
@@ -230,8 +221,8 @@ func (g *gateway) status() console.Status {
 		CAProblem: problem, CADue: due && problem == "",
 		Revision: g.policy().Revision(), ReloadError: g.reloads.lastError(),
 		Clock: g.clock.String(), Simulated: g.clock.Simulated(), PolicyTime: g.clock.Now(),
-		RecordsFail: g.Failing(), RecordsNeeded: g.cfg.Audit.OnFailure == config.Block, RecordsLost: g.recorder.Lost(),
-		RecordsWaiting: g.recorder.Len(), Draining: g.draining.Load(),
+		RecordsFail: g.records.Failing(), RecordsNeeded: g.cfg.Audit.OnFailure == config.Block, RecordsLost: g.records.Lost(),
+		RecordsWaiting: g.records.Len(), Draining: g.draining.Load(),
 	}
 }
 
@@ -276,7 +267,7 @@ func (g *gateway) close(ctx context.Context) (cut bool) {
 	if g.console != nil {
 		_ = g.console.Shutdown(flush)
 	}
-	if err := errors.Join(g.recorder.Close(flush), g.records.close(flush)); err != nil {
+	if err := g.records.close(flush); err != nil {
 		g.log.Error("records were not written", zap.Error(err))
 	}
 	return cut

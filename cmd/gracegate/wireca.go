@@ -185,19 +185,24 @@ func caError(err error) error {
 
 // upstreamRoots are the authorities that origins' certificates must chain to: the system's, and those of upstream.ca-file.
 func upstreamRoots(cfg *config.Config) (*x509.CertPool, error) {
-	if cfg.Upstream.CAFile == "" {
+	return readRoots("upstream.ca-file", cfg.Upstream.CAFile)
+}
+
+// readRoots returns the system's authorities and those of the PEM file that a setting names; nil if it names none.
+func readRoots(setting, name string) (*x509.CertPool, error) {
+	if name == "" {
 		return nil, nil
 	}
-	data, err := os.ReadFile(cfg.Upstream.CAFile)
+	data, err := os.ReadFile(name)
 	if err != nil {
-		return nil, invalid(fmt.Errorf("upstream.ca-file: %w", err), "it names a PEM file of certificates")
+		return nil, invalid(fmt.Errorf("%s: %w", setting, err), "it names a PEM file of certificates")
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {
 		roots = x509.NewCertPool()
 	}
 	if !roots.AppendCertsFromPEM(data) {
-		return nil, invalid(fmt.Errorf("upstream.ca-file: %s holds no certificate in PEM", cfg.Upstream.CAFile), "it names a PEM file of certificates")
+		return nil, invalid(fmt.Errorf("%s: %s holds no certificate in PEM", setting, name), "it names a PEM file of certificates")
 	}
 	return roots, nil
 }
