@@ -2,6 +2,7 @@ package gracegate_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
 	"os"
@@ -190,4 +191,36 @@ func likeShown(shown, said []string) bool {
 		return false
 	}
 	return len(said) > 0 && strings.TrimRight(said[0], " ") == shown[0] && likeShown(shown[1:], said[1:])
+}
+
+// The table of records has every member of the golden lines.
+func TestRecordFieldsAreDocumented(t *testing.T) {
+	t.Parallel()
+	manual := readText(t, "docs/records.md")
+	_, table, found := strings.Cut(manual, "\n## Fields\n")
+	if !found {
+		t.Fatal("records.md has no fields")
+	}
+	members := make(map[string]bool)
+	for l := range strings.Lines(readText(t, "audit/testdata/lines.jsonl")) {
+		var record map[string]any
+		if err := json.Unmarshal([]byte(l), &record); err != nil {
+			t.Fatal(err)
+		}
+		for name := range record {
+			members[name] = true
+		}
+	}
+	for name := range members {
+		if !strings.Contains(table, "`"+name+"`") {
+			t.Errorf("records.md does not tell of %s", name)
+		}
+	}
+	for _, row := range regexp.MustCompile("(?m)^\\| (`.*`) \\|").FindAllStringSubmatch(table, -1) {
+		for _, quoted := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(strings.Split(row[1], " | ")[0], -1) {
+			if name := quoted[1]; !members[name] && name != "gracegate.simulated_clock" {
+				t.Errorf("records.md tells of %s, which is in no golden line", name)
+			}
+		}
+	}
 }
