@@ -84,7 +84,7 @@ type dashboard struct {
 		FieldConfig              struct {
 			Defaults struct {
 				Unit       string
-				Thresholds struct{ Steps []struct{ Color string } }
+				Thresholds struct{ Steps []any }
 			}
 		}
 	}

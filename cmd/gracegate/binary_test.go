@@ -57,6 +57,7 @@ func launch(t *testing.T, binary string, texts []string, flags ...string) *proce
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.cmd.Stdout = p.cmd.Stderr // the records are with the log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
