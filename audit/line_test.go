@@ -63,6 +63,10 @@ func goldenRecords() []*Record {
 	refused.Event, refused.Kind, refused.Method, refused.Scheme, refused.Port = Refused, "plain", "GET", "http", 80
 	refused.User, refused.MAC = "jp-desk-4", "00:16:3e:aa:bb:cc"
 	refused.URL, refused.Path = "http://me:s3cret@s01.upd.kaspersky.com/index/u1313g.xml?key=s3cret#s3cret", "/index/u1313g.xml"
+	refused.Sequence, refused.Numbered, refused.Lost = 48211, true, 3
+	refused.Reasons = []string{
+		"endpoint upd.kaspersky.com kaspersky zone", "decisive phase us-icts-2021-002 kaspersky/signatures blocked from 2024-09-29T04:00:00Z",
+	}
 	refused.PolicyTime, refused.Status, refused.Reference = graceEnds, 451, "7Q2MK9F4TXAB"
 	refused.Verdict, refused.State, refused.Would = policy.Block, policy.Blocked, policy.Block
 	refused.NextChange, refused.NextBlock = time.Time{}, time.Time{}
