@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/netip"
@@ -13,8 +14,8 @@ import (
 	"github.com/gracegate/gracegate/policy/host"
 )
 
-// front owns every accepted connection. It takes CONNECT and the plain requests that the fast lane understands; a
-// connection with anything else goes to net/http, with every byte that came, and stays there.
+// front owns every accepted connection. It takes CONNECT and the requests that the fast lane understands, plain ones and those
+// inside of intercepted connections; a connection with anything else goes to net/http, with every byte that came, and stays there.
 type front struct {
 	server *Server
 	limits frontLimits
@@ -50,21 +51,42 @@ func (f *front) take(c *net.TCPConn) {
 		client = netip.AddrPort{}
 	}
 	l := newLane(f, c, client, seat)
-	f.mu.Lock()
-	if f.closing {
-		f.mu.Unlock()
+	if !f.enter(l) {
 		_ = c.Close()
 		l.release()
 		return
 	}
+	go f.run(l)
+}
+
+// takeInside serves the inside of an intercepted connection, or has net/http do it. It is false if the front is closed.
+func (f *front) takeInside(c *tls.Conn, i *interception) (taken bool) {
+	if c.ConnectionState().NegotiatedProtocol == "h2" {
+		return f.give(f.server.insides, c)
+	}
+	l := newInnerLane(f, c, i)
+	if taken = f.enter(l); taken {
+		f.run(l)
+	}
+	return taken
+}
+
+// enter takes a lane in, which then is run. It is false if the front is closed.
+func (f *front) enter(l *lane) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closing {
+		return false
+	}
 	f.open[l] = struct{}{}
 	f.running.Add(1)
-	f.mu.Unlock()
-	go func() {
-		defer f.running.Done()
-		defer f.forget(l)
-		l.run()
-	}()
+	return true
+}
+
+func (f *front) run(l *lane) {
+	defer f.running.Done()
+	defer f.forget(l)
+	l.run()
 }
 
 func (f *front) forget(l *lane) {
@@ -137,17 +159,25 @@ func (f *front) release(s seat) {
 
 // handOver gives a connection to net/http, which reads first what is held. It is false if that is closed.
 func (f *front) handOver(l *lane) bool {
+	conn, to := newFrontConn(l.tcp, f.limits), f.others
+	conn.Conn = &writeLimited{Conn: l.tcp, limit: f.limits.Idle} // what is written is taken within the limit, too
+	conn.seat, conn.release = l.seat, l.release
+	if l.inner != nil { // which has such a limit, and keeps the seat
+		conn.Conn, conn.release, to = l.conn, nil, f.server.insides
+	}
+	conn.replay(l.buf[l.r:l.w], l.headBy)
+	return f.give(to, conn)
+}
+
+// give gives a connection to a server of net/http. It is false if those are closed.
+func (f *front) give(to chan<- net.Conn, c net.Conn) bool {
 	select {
-	case <-f.over:
+	case <-f.over: // before anything else: they take no more
 		return false
 	default:
 	}
-	conn := newFrontConn(l.tcp, f.limits)
-	conn.Conn = &writeLimited{Conn: l.tcp, limit: f.limits.Idle} // what is written is taken within the limit, too
-	conn.seat, conn.release = l.seat, l.release
-	conn.replay(l.buf[l.r:l.w], l.headBy)
 	select {
-	case f.others <- conn:
+	case to <- c:
 		return true
 	case <-f.over:
 		return false
@@ -182,10 +212,17 @@ const (
 	laneRetired
 )
 
-// retire closes a lane that is idle, and has one that is busy, or about to be, end after its exchange.
+// retire has a lane that is idle end, and one that is busy, or about to be, after its exchange.
 func (l *lane) retire() {
-	if l.state.Swap(laneRetired) == laneIdle && peek(l.wait.raw) != peekBytes {
-		_ = l.tcp.Close()
+	if l.state.Swap(laneRetired) == laneIdle {
+		l.wake()
+	}
+}
+
+// wake ends the wait for a request, unless one is coming.
+func (l *lane) wake() {
+	if peek(l.raw) != peekBytes {
+		_ = l.tcp.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 

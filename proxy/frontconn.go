@@ -46,7 +46,7 @@ var frontBuffers = sync.Pool{New: func() any { return new([frontBuffer]byte) }}
 // called by one goroutine at a time, and Detach only when none does; the other methods may be called beside it.
 type frontConn struct {
 	net.Conn
-	tcp     *net.TCPConn // the same, for Detach
+	tcp     *net.TCPConn // the same, or what is beneath its TLS
 	limits  frontLimits
 	framing framing
 	seat    seat

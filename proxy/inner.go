@@ -19,8 +19,8 @@ const maxInnerStreams = 100
 // innerKey is the context key of the interception that a request came through.
 type innerKey struct{}
 
-// newInner is the server for the requests inside intercepted connections: HTTP/1.1 through the filter of the front, and
-// HTTP/2, which net/http bounds by itself: heads, streams, resets, control frames.
+// newInner is the server for the requests inside intercepted connections that the fast lane leaves alone: HTTP/1.1 through the filter
+// of the front, and HTTP/2, which net/http bounds by itself: heads, streams, resets, control frames.
 //
 // The loop is that of net/http, and goproxy handles each request like a plain one. goproxy's own loop takes what the server of
 // net/http refuses (both framings at once, heads of any size), answers no Expect, and ends the process by a panic.
@@ -101,7 +101,7 @@ func (s *Server) serveInner(w http.ResponseWriter, r *http.Request) {
 	}
 	s.judge(f)
 	switch {
-	case !i.agrees(r, f):
+	case !i.agrees(f.facts.Inner, f.facts.Port) || r.URL.IsAbs() && r.URL.Scheme != "https":
 		s.misdirected(w, askerOf(r), f)
 	case f.ruling.Verdict == policy.Block:
 		s.refuse(w, askerOf(r), f)
@@ -143,7 +143,6 @@ func (s *Server) innerFault(r *http.Request) *Fault {
 
 // innerFlow is the flow of a request inside, of which everything is seen.
 func (i *interception) innerFlow(r *http.Request) (*flow, *Fault) {
-	outer := i.flow
 	name, port, err := host.ParseAuthority(r.Host)
 	if err == nil && r.URL.User != nil {
 		err = errors.New("the target holds a user")
@@ -151,30 +150,34 @@ func (i *interception) innerFlow(r *http.Request) (*flow, *Fault) {
 	if err != nil {
 		return nil, badRequest("host", err.Error())
 	}
-	outer.mu.Lock()
-	facts := outer.facts
-	outer.mu.Unlock()
-	if port != 0 {
-		facts.Port = port
+	if port == 0 {
+		port = i.flow.facts.Port
 	}
-	facts.Stage, facts.Inner, facts.Method, facts.Scheme = policy.StageRequest, name, r.Method, "https"
-	var ok bool
-	if facts.Path, facts.PathAgain, ok = policy.ReadPath(r.URL.EscapedPath()); !ok {
+	path, again, ok := policy.ReadPath(r.URL.EscapedPath())
+	if !ok {
 		return nil, errPath
 	}
 	u := *r.URL
-	u.Scheme, u.Host, u.User = "https", secureAuthority(name, facts.Port), nil
-	return &flow{kind: "intercepted", started: time.Now(), client: outer.client, url: u.String(), facts: facts, seat: outer.seat, within: true}, nil
+	u.Scheme, u.Host, u.User = "https", secureAuthority(name, port), nil
+	return i.newFlow(r.Method, name, port, path, again, u.String()), nil
+}
+
+// newFlow is the flow of a request inside: what is known of its connection, and what the request tells.
+func (i *interception) newFlow(method string, name host.Name, port uint16, path, again, url string) *flow {
+	outer := i.flow
+	outer.mu.Lock()
+	facts := outer.facts
+	outer.mu.Unlock()
+	facts.Stage, facts.Inner, facts.Port, facts.Method, facts.Scheme = policy.StageRequest, name, port, method, "https"
+	facts.Path, facts.PathAgain = path, again
+	return &flow{kind: "intercepted", started: time.Now(), client: outer.client, url: url, facts: facts, seat: outer.seat, within: true}
 }
 
 // agrees tells whether a request is for the very host that its connection was made to, by certificate, by CONNECT, and by port:
 // a certificate is for one name, and nobody may go elsewhere under it.
-func (i *interception) agrees(r *http.Request, f *flow) bool {
-	facts := &f.facts
-	return facts.Inner == facts.SNI &&
-		(facts.Authority.IsAddr() || facts.Authority == facts.SNI) &&
-		facts.Port == i.flow.facts.Port &&
-		(!r.URL.IsAbs() || r.URL.Scheme == "https")
+func (i *interception) agrees(name host.Name, port uint16) bool {
+	facts := &i.flow.facts
+	return name == facts.SNI && (facts.Authority.IsAddr() || facts.Authority == facts.SNI) && port == facts.Port
 }
 
 // misdirected records and answers a request for another host than that of its connection (RFC 9110, section 15.5.20).

@@ -32,7 +32,8 @@ type Issuer interface {
 const established = "HTTP/1.1 200 Connection established\r\n\r\n"
 
 // interception is a connection of which the policy must see the requests. This gateway answers the client's hello itself; the
-// requests inside go through the gate one by one (inner.go), and to their origin over another connection (secure.go).
+// requests inside go through the gate one by one, in the fast lane (lane.go) or by net/http (inner.go), and to their origin over another
+// connection (secure.go).
 //
 // It is a net.Conn, below TLS: what the client said so far comes first, and closing it ends its flow.
 type interception struct {
@@ -43,7 +44,7 @@ type interception struct {
 
 	held     []byte // of the client, to be read first
 	lifetime *time.Timer
-	handed   atomic.Bool // to net/http, which ends the flow by Close
+	handed   atomic.Bool // to who serves the requests inside, and ends the flow by Close
 	over     sync.Once
 
 	mu       sync.Mutex
@@ -198,13 +199,11 @@ func (i *interception) identify() bool {
 	return true
 }
 
-// serve answers the hello, and gives the connection to net/http.
+// serve answers the hello, and has the requests inside served.
 func (i *interception) serve() {
 	s, f := i.server, i.flow
 	conn := tls.Server(i, s.innerTLS)
-	ctx, cancel := context.WithTimeout(s.running, s.cfg.Hello)
-	defer cancel()
-	if err := conn.HandshakeContext(ctx); err != nil {
+	if err := i.handshake(conn); err != nil {
 		s.quiet.handshake(f, err)
 		i.fail("handshake")
 		return
@@ -212,30 +211,16 @@ func (i *interception) serve() {
 	f.intercepted()
 	s.judgeOpen(f) // its next change may have been passed over while it shook hands
 	i.handed.Store(true)
-	if conn.ConnectionState().NegotiatedProtocol == "h2" {
-		s.hand(conn, i)
-		return
+	if !s.front.takeInside(conn, i) {
+		f.end("drain")
+		_ = conn.Close()
 	}
-	inner := frontOf(conn, s.front.limits)
-	inner.tcp = i.tcp
-	s.hand(inner, i)
 }
 
-// hand gives a connection to net/http for the requests inside.
-func (s *Server) hand(c net.Conn, i *interception) {
-	select {
-	case <-s.front.over: // before anything else: net/http takes no more
-		i.flow.end("drain")
-		_ = c.Close()
-		return
-	default:
-	}
-	select {
-	case s.insides <- c:
-	case <-s.front.over:
-		i.flow.end("drain")
-		_ = c.Close()
-	}
+func (i *interception) handshake(conn *tls.Conn) error {
+	ctx, cancel := context.WithTimeout(i.server.running, i.server.cfg.Hello)
+	defer cancel()
+	return conn.HandshakeContext(ctx)
 }
 
 // tunnel makes a tunnel of what was to be intercepted, and now need not or cannot be.

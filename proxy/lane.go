@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -15,13 +17,19 @@ import (
 	"github.com/gracegate/gracegate/policy/host"
 )
 
-// lane is the fast lane: it serves one client's connection for as long as that sends CONNECT or plain requests of the
-// simplest kind (lanerequest.go), without net/http. Whatever else comes, a fault above all, is left to net/http, with every
-// byte: so there is one place that answers faults, and the lane needs to be right only about what it takes.
+// lane is the fast lane: it serves one client's connection for as long as that sends CONNECT or requests of the simplest kind
+// (lanerequest.go), without net/http. Whatever else comes, a fault above all, is left to net/http, with every byte: so there
+// is one place that answers faults, and the lane needs to be right only about what it takes.
+//
+// The same lane serves the inside of an intercepted connection over HTTP/1.1. What it reads and writes is TLS then; what ends the
+// connection or looks at it without waiting is done to TCP in either case, since closing TLS waits for locks and for the client.
 type lane struct {
 	front  *front
 	server *Server
+	conn   clientConn    // what is read and written: tcp itself, or TLS
+	inner  *interception // beneath that TLS; nil outside of intercepted connections
 	tcp    *net.TCPConn
+	raw    syscall.RawConn
 	client netip.AddrPort // as the policy takes it
 	state  laneState
 
@@ -51,7 +59,13 @@ type lane struct {
 	cancel func() // of a dial
 }
 
-// laneHead is the largest head of a plain request in the fast lane.
+// clientConn is a connection of which what is written can be ended alone.
+type clientConn interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// laneHead is the largest head of a request in the fast lane.
 const laneHead = 8 << 10
 
 // laneScratch is what a lane needs while it serves, besides what came.
@@ -63,9 +77,19 @@ type laneScratch struct {
 var laneScratches = sync.Pool{New: func() any { return new(laneScratch) }}
 
 func newLane(f *front, c *net.TCPConn, client netip.AddrPort, seat seat) *lane {
-	l := &lane{front: f, server: f.server, tcp: c, client: client, seat: seat}
+	l := &lane{front: f, server: f.server, conn: c, tcp: c, raw: rawConn(c), client: client, seat: seat}
 	l.release = sync.OnceFunc(func() { f.release(seat) })
-	l.wait.init(rawConn(c))
+	l.wait.init(l.raw)
+	l.cutAsFunc = l.cut
+	return l
+}
+
+// newInnerLane is a lane for the inside of an intercepted connection. The seat stays with the flow of that.
+func newInnerLane(f *front, c *tls.Conn, i *interception) *lane {
+	l := &lane{
+		front: f, server: f.server, conn: c, inner: i, tcp: i.tcp, raw: rawConn(i.tcp), client: i.flow.client,
+		seat: i.flow.seat, release: func() {},
+	}
 	l.cutAsFunc = l.cut
 	return l
 }
@@ -76,6 +100,7 @@ func (l *lane) run() {
 		if p := recover(); p != nil { // as net/http does: it ends this connection, and no other
 			l.server.cfg.Log.Error("panic in an exchange", zap.Any("panic", p), zap.Stack("stack"))
 			l.cut() // whatever it was at is over
+			_ = l.conn.Close()
 		}
 		if !l.left {
 			l.release()
@@ -93,7 +118,7 @@ func (l *lane) run() {
 func (l *lane) serve() (goesOn bool) {
 	l.laneScratch = laneScratches.Get().(*laneScratch)
 	defer l.dropScratch()
-	if l.head.connect {
+	if l.head.connect && l.inner == nil {
 		return l.connect()
 	}
 	var q laneRequest
@@ -138,12 +163,13 @@ func (l *lane) readHead() bool {
 func (l *lane) receive() (err error) {
 	n := 0
 	if l.w == l.r {
-		if !l.state.CompareAndSwap(laneBusy, laneIdle) && l.retired() && peek(l.wait.raw) != peekBytes {
-			return net.ErrClosed
-		}
+		l.state.CompareAndSwap(laneBusy, laneIdle)
 		_ = l.tcp.SetReadDeadline(after(l.front.limits.Idle))
+		if l.retired() {
+			l.wake() // again: the deadline may have undone it
+		}
 		l.giveBack()
-		if l.buf, n, err = l.wait.receive(l.tcp); n > 0 {
+		if l.buf, n, err = l.wait.receive(l.conn); n > 0 {
 			l.state.CompareAndSwap(laneIdle, laneBusy)
 		}
 	} else {
@@ -152,7 +178,7 @@ func (l *lane) receive() (err error) {
 			_ = l.tcp.SetReadDeadline(l.headBy)
 		}
 		l.makeRoom()
-		n, err = l.tcp.Read(l.buf[l.w:])
+		n, err = l.conn.Read(l.buf[l.w:])
 	}
 	l.w += n
 	if n > 0 {
@@ -198,6 +224,9 @@ func (l *lane) handOver() {
 	if l.left = l.front.handOver(l); l.left {
 		return
 	}
+	if l.inner != nil {
+		l.inner.flow.end("drain")
+	}
 	l.laneScratch = new(laneScratch)
 	l.server.refusals.write(&laneWriter{lane: l, closing: true}, asker{}, &refusal{
 		Status: http.StatusServiceUnavailable, Title: "Shutting down", Detail: "This gateway is shutting down.", Error: "proxy_internal_error", ID: "drain", Kind: "gateway",
@@ -208,18 +237,31 @@ func (l *lane) handOver() {
 
 // limited answers a request of a client that makes too many.
 func (l *lane) limited(w *laneWriter, by asker) {
-	l.server.meets(limitRate, occasion{client: l.client.Addr()})
+	o := occasion{client: l.client.Addr()}
+	if l.inner != nil {
+		o = l.inner.flow.occasion()
+	}
+	l.server.meets(limitRate, o)
 	l.server.refusals.limited(w, by, limitRate)
 }
 
 // close ends the connection so that what was written arrives: bytes that were not read would turn the end into a reset.
 func (l *lane) close() {
-	if l.r < l.w || peek(l.wait.raw) == peekBytes {
+	if l.r < l.w || peek(l.raw) == peekBytes {
+		_ = l.conn.CloseWrite()
 		_ = l.tcp.CloseWrite()
 		_ = l.tcp.SetReadDeadline(time.Now().Add(lingerTime))
 		_, _ = io.CopyN(io.Discard, l.tcp, lingerBytes)
 	}
-	_ = l.tcp.Close()
+	_ = l.conn.Close()
+}
+
+// gone tells whether the client has left.
+func (l *lane) gone() bool {
+	if l.inner != nil { // its last word is TLS, so that its end comes behind bytes
+		return hungUp(l.raw)
+	}
+	return peek(l.raw) == peekEnd
 }
 
 // reset ends the connection so that nobody takes what came for the whole.
@@ -228,7 +270,8 @@ func (l *lane) reset() {
 	_ = l.tcp.Close()
 }
 
-// cut ends both sides of the exchange in progress; the lock of its flow is held.
+// cut ends both sides of the exchange in progress; the lock of its flow is held. So TLS is left alone: closing that ends the flow
+// of an intercepted connection, under whose lock this may be.
 func (l *lane) cut() {
 	l.reset()
 	if l.origin != nil {
@@ -241,6 +284,14 @@ func (l *lane) cut() {
 
 // send writes to the client.
 func (l *lane) send(parts ...[]byte) error {
+	if l.inner != nil { // which has its own limit, since TLS cannot go on behind a part of a record
+		for _, part := range parts {
+			if _, err := l.conn.Write(part); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	if len(parts) == 1 {
 		part := parts[0]
 		return l.whileItTakes(func() (int64, error) {

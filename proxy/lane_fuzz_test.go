@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gracegate/gracegate/policy"
 	"github.com/gracegate/gracegate/policy/host"
 )
 
@@ -44,22 +45,63 @@ var laneHeads = []struct {
 	{false, "GET http://a.example/ HTTP/1.1\r\nHost: x\r\nLarge: " + strings.Repeat("x", laneHead) + "\r\n\r\n"},
 }
 
-// laneReads has the fast lane read a head, by itself.
-func laneReads(head []byte) (q laneRequest, out []byte, size int, taken bool) {
+// innerHeads are requests inside of an intercepted connection to port 8443 of mixed.
+var innerHeads = []struct {
+	taken bool
+	head  string
+}{
+	{true, "GET / HTTP/1.1\r\nHost: mixed.acme.example:8443\r\n\r\n"},
+	{true, "GET /b%20c?d=e&f=%2F HTTP/1.1\r\nhost: MIXED.acme.example.\r\nConnection: close\r\nKeep-Alive: 5\r\nCookie: a=b\r\n\r\n"},
+	{true, "HEAD //v6//a HTTP/1.1\r\nAccept: text/html\r\nHost:\tmixed.acme.example \r\n\r\n"},
+	{true, "GET /? HTTP/1.1\r\nHost: mixed.acme.example\r\n\r\n"},
+	{false, "GET / HTTP/1.1\r\nHost: mixed.acme.example:443\r\n\r\n"},
+	{false, "GET / HTTP/1.1\r\nHost: mixed.acme.example:0\r\n\r\n"},
+	{false, "GET / HTTP/1.1\r\nHost: other.acme.example\r\n\r\n"},
+	{false, "GET / HTTP/1.1\r\nHost: a@mixed.acme.example\r\n\r\n"},
+	{false, "GET / HTTP/1.1\r\nHost:\r\n\r\n"},
+	{false, "GET / HTTP/1.1\r\nHost: mixed.acme.example\r\nHost: mixed.acme.example\r\n\r\n"},
+	{false, "GET / HTTP/1.1\r\n\r\n"},
+	{false, "GET / HTTP/1.0\r\nHost: mixed.acme.example\r\n\r\n"},
+	{false, "GET https://mixed.acme.example:8443/ HTTP/1.1\r\nHost: mixed.acme.example:8443\r\n\r\n"},
+	{false, "GET http://mixed.acme.example/ HTTP/1.1\r\nHost: mixed.acme.example\r\n\r\n"},
+	{false, "GET mixed.acme.example/ HTTP/1.1\r\nHost: mixed.acme.example\r\n\r\n"},
+	{false, "GET /b/../%2f HTTP/1.1\r\nHost: mixed.acme.example\r\n\r\n"},
+	{false, "GET /\" HTTP/1.1\r\nHost: mixed.acme.example\r\n\r\n"},
+	{false, "GET /\\ HTTP/1.1\r\nHost: mixed.acme.example\r\n\r\n"},
+	{false, "POST / HTTP/1.1\r\nHost: mixed.acme.example\r\n\r\n"},
+	{false, "OPTIONS * HTTP/1.1\r\nHost: mixed.acme.example\r\n\r\n"},
+	{false, "CONNECT mixed.acme.example:8443 HTTP/1.1\r\nHost: mixed.acme.example:8443\r\n\r\n"},
+	{false, "GET / HTTP/1.1\r\nHost: mixed.acme.example\r\nContent-Length: 0\r\n\r\n"},
+	{false, "GET / HTTP/1.1\r\nHost: mixed.acme.example\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"},
+	{false, "GET / HTTP/1.1\r\nHost: mixed.acme.example\r\nExpect: 100-continue\r\n\r\n"},
+}
+
+// readingLane is a lane that can read a head, and nothing else.
+func readingLane(head []byte, inside bool) *lane {
 	l := &lane{buf: head, w: len(head), laneScratch: new(laneScratch)}
-	size, fault := l.head.step(head, 64<<10, 100)
-	if size == 0 || fault != nil || l.head.connect {
-		return q, nil, 0, false
+	if inside {
+		name := host.MustParse(mixed)
+		l.inner = &interception{flow: &flow{facts: policy.Facts{Authority: name, SNI: name, Port: 8443}}}
 	}
-	taken = q.read(l)
-	return q, l.out, size, taken
+	return l
+}
+
+// reads has the fast lane read a head, by itself.
+func (l *lane) reads() (q laneRequest, size int, taken bool) {
+	size, fault := l.head.step(l.buf, 64<<10, 100)
+	return q, size, size > 0 && fault == nil && q.read(l)
 }
 
 func TestWhatTheFastLaneTakes(t *testing.T) {
 	t.Parallel()
-	for _, c := range laneHeads {
-		if _, _, _, taken := laneReads([]byte(c.head)); taken != c.taken {
-			t.Errorf("%.200q: taken: %v", c.head, taken)
+	for i, heads := range [][]struct {
+		taken bool
+		head  string
+	}{laneHeads, innerHeads} {
+		for _, c := range heads {
+			if _, _, taken := readingLane([]byte(c.head), i == 1).reads(); taken != c.taken {
+				t.Errorf("%.200q: taken: %v", c.head, taken)
+			}
 		}
 	}
 }
@@ -67,13 +109,18 @@ func TestWhatTheFastLaneTakes(t *testing.T) {
 // Whatever the fast lane takes, net/http reads in the same way, and what goes on is what would have gone on by net/http.
 func FuzzFastLaneReadsAsNetHTTP(f *testing.F) {
 	for _, c := range laneHeads {
-		f.Add([]byte(c.head))
+		f.Add([]byte(c.head), false)
 	}
-	f.Fuzz(func(t *testing.T, head []byte) {
-		q, out, size, taken := laneReads(head)
+	for _, c := range innerHeads {
+		f.Add([]byte(c.head), true)
+	}
+	f.Fuzz(func(t *testing.T, head []byte, inside bool) {
+		l := readingLane(head, inside)
+		q, size, taken := l.reads()
 		if !taken {
 			return
 		}
+		out := l.out
 		want, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
 		if err != nil {
 			t.Fatalf("net/http does not read %q: %v", head, err)
@@ -81,9 +128,15 @@ func FuzzFastLaneReadsAsNetHTTP(f *testing.F) {
 		if want.Body != http.NoBody || want.ContentLength != 0 || size > laneHead {
 			t.Fatalf("%q has a body, or is too large", head)
 		}
-		name, port, err := target(want)
-		if err != nil || name != q.name || port != q.port || want.Method != q.method || want.URL.RequestURI() != q.target {
-			t.Fatalf("%q: %v %d %q %q, %v", head, q.name, q.port, q.method, q.target, err)
+		wantFlow, usual := netHTTPFlow(t, l, want), uint16(80)
+		if inside {
+			usual = 443
+		}
+		if got := l.newFlow(&q); got.facts != wantFlow.facts || got.url != wantFlow.url || got.kind != wantFlow.kind || got.within != wantFlow.within {
+			t.Fatalf("%q: %+v, %s, want %+v, %s", head, got.facts, got.url, wantFlow.facts, wantFlow.url)
+		}
+		if want.URL.RequestURI() != q.target {
+			t.Fatalf("%q: goes to %q", head, q.target)
 		}
 		if closes := want.Close || strings.EqualFold(want.Header.Get("Proxy-Connection"), "close"); closes && !q.close {
 			t.Fatalf("%q: close %v", head, q.close)
@@ -97,10 +150,32 @@ func FuzzFastLaneReadsAsNetHTTP(f *testing.F) {
 		if diff := cmp.Diff(want.Header, got.Header); diff != "" {
 			t.Fatalf("%q goes on as %q: %s", head, out, diff)
 		}
-		if gotName, gotPort, err := host.ParseAuthority(got.Host); err != nil || gotName != name || max(gotPort, 80) != max(port, 80) && gotPort != port || got.RequestURI != q.target {
+		gotName, gotPort, err := host.ParseAuthority(got.Host)
+		if gotPort == 0 {
+			gotPort = usual
+		}
+		if err != nil || gotName != wantFlow.facts.Inner || gotPort != wantFlow.facts.Port || got.RequestURI != q.target {
 			t.Fatalf("%q goes on as %q", head, out)
 		}
 	})
+}
+
+// netHTTPFlow is the flow that Server.forward and Server.serveInner make of a request that the fast lane takes.
+func netHTTPFlow(t *testing.T, l *lane, r *http.Request) *flow {
+	t.Helper()
+	if l.inner != nil {
+		f, fault := l.inner.innerFlow(r)
+		if fault != nil || !l.inner.agrees(f.facts.Inner, f.facts.Port) || r.URL.IsAbs() {
+			t.Fatalf("%v %v: %v", r.Host, r.URL, fault)
+		}
+		return f
+	}
+	name, port, err := target(r)
+	path, again, ok := policy.ReadPath(r.URL.EscapedPath())
+	if err != nil || !ok {
+		t.Fatalf("%v: %v", r.URL, err)
+	}
+	return newPlainFlow(l.client, r.Method, name, port, path, again, r.URL.String())
 }
 
 var laneAnswers = []string{

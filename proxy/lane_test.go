@@ -43,63 +43,83 @@ func TestOneConnectionForAllKinds(t *testing.T) {
 
 func TestPipelinedRequestsAreAnsweredInTurn(t *testing.T) {
 	t.Parallel()
-	o := webOrigin(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.URL.Path) })
-	r := newRig(t, rigSetup{hosts: map[string]string{"free.example": o.addr}})
-	var all strings.Builder
-	for i := range 40 {
-		host := "free.example"
-		if i%3 == 2 {
-			host = "cloud.acme.example"
+	onBothRoads(t, rigSetup{}, echoHead, func(t *testing.T, r *road) {
+		var all strings.Builder
+		for i := range 40 {
+			path := "/" + strconv.Itoa(i)
+			if i%3 == 2 {
+				path = "/v6" + path
+			}
+			all.WriteString(r.head("GET", path, "Padding: "+strings.Repeat("p", 100*i)+"\r\n"))
 		}
-		all.WriteString("GET http://" + host + "/" + strconv.Itoa(i) + " HTTP/1.1\r\nHost: x\r\nPadding: " + strings.Repeat("p", 100*i) + "\r\n\r\n")
-	}
-	w := r.wire()
-	go func() { _, _ = io.WriteString(w.TCPConn, all.String()) }()
-	for i := range 40 {
-		a := w.answer(http.MethodGet)
-		if i%3 == 2 {
-			a.want(t, http.StatusUnavailableForLegalReasons)
-		} else if a.want(t, http.StatusOK).body != "/"+strconv.Itoa(i) {
-			t.Errorf("answer %d is %q", i, a.body)
+		w := r.wire()
+		go func() { _, _ = io.WriteString(w, all.String()) }() // in TLS, several to a record
+		for i := range 40 {
+			a := w.answer(http.MethodGet)
+			if i%3 == 2 {
+				a.want(t, http.StatusUnavailableForLegalReasons)
+			} else if !strings.HasPrefix(a.want(t, http.StatusOK).body, "GET /"+strconv.Itoa(i)+" ") {
+				t.Errorf("answer %d is %q", i, a.body)
+			}
 		}
+		if n := r.slow.Load(); n != 0 {
+			t.Errorf("net/http served %d", n)
+		}
+	})
+}
+
+// echoHead answers each request with its head.
+func echoHead(c net.Conn) {
+	for {
+		head := readHead(c)
+		if head == "" {
+			return
+		}
+		method, _, _ := strings.Cut(head, " ")
+		answer := "HTTP/1.1 200 OK\r\nContent-Length: " + strconv.Itoa(len(head)) + "\r\n\r\n"
+		if method != http.MethodHead {
+			answer += head
+		}
+		_, _ = io.WriteString(c, answer)
 	}
 }
 
 // A head that comes in pieces is read as one that comes whole.
 func TestHeadsInPieces(t *testing.T) {
 	t.Parallel()
-	o := webOrigin(t, greet)
-	r := newRig(t, rigSetup{hosts: map[string]string{"free.example": o.addr}})
-	w := r.wire()
-	_ = w.SetNoDelay(true)
-	for range 2 {
-		for _, c := range "GET http://free.example/ HTTP/1.1\r\nHost: x\r\n\r\n" {
-			w.send(string(c))
+	onBothRoads(t, rigSetup{}, echoHead, func(t *testing.T, r *road) {
+		w := r.wire()
+		for range 2 {
+			for _, c := range r.head("GET", "/", "") {
+				w.send(string(c)) // in TLS, a record for each
+			}
+			w.answer(http.MethodGet).want(t, http.StatusOK)
 		}
-		w.answer(http.MethodGet).want(t, http.StatusOK)
-	}
+	})
 }
 
 // An idle connection that the origin ends just as it is used again is nobody's fault: the request goes out once more.
 func TestAStaleConnectionIsReplaced(t *testing.T) {
 	t.Parallel()
-	asked := make(chan struct{})
-	o := rawOrigin(t, func(c *net.TCPConn) {
-		readHead(c)
-		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-		if readHead(c) != "" { // what comes is not answered
-			asked <- struct{}{}
-			reset(c)
-		}
-	})
-	r := newRig(t, rigSetup{hosts: map[string]string{"free.example": o.addr}})
-	w := r.wire()
-	w.send("GET http://free.example/ HTTP/1.1\r\nHost: x\r\n\r\n").answer(http.MethodGet).want(t, http.StatusOK)
-	w.send("GET http://free.example/ HTTP/1.1\r\nHost: x\r\n\r\n")
-	<-asked
-	w.answer(http.MethodGet).want(t, http.StatusOK)
-	if n := o.came.Load(); n != 2 {
-		t.Errorf("%d connections to the origin", n)
+	for name, end := range map[string]func(c net.Conn){"by a reset": func(c net.Conn) { reset(tcpOf(c)) }, "in order": func(c net.Conn) { _ = c.Close() }} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			serve := func(c net.Conn) {
+				readHead(c)
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+				if readHead(c) != "" { // what comes is not answered
+					end(c)
+				}
+			}
+			onBothRoads(t, rigSetup{}, serve, func(t *testing.T, r *road) {
+				w := r.wire()
+				w.send(r.head("GET", "/", "")).answer(http.MethodGet).want(t, http.StatusOK)
+				w.send(r.head("GET", "/", "")).answer(http.MethodGet).want(t, http.StatusOK)
+				if n := r.origin.came.Load(); n != 2 {
+					t.Errorf("%d connections to the origin", n)
+				}
+			})
+		})
 	}
 }
 
@@ -141,37 +161,44 @@ func TestAnswersOfOrigins(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := rawOrigin(t, func(conn *net.TCPConn) {
+			serve := func(conn net.Conn) {
 				for readHead(conn) != "" {
 					_, _ = io.WriteString(conn, c.answer)
 					if !c.again {
 						return
 					}
 				}
+			}
+			onBothRoads(t, rigSetup{}, serve, func(t *testing.T, r *road) {
+				w := r.wire()
+				for range 2 {
+					a := w.send(r.head("GET", "/", "")).answer(http.MethodGet).want(t, c.status)
+					if c.status != http.StatusBadGateway && a.body != c.body {
+						t.Errorf("body %.80q", a.body)
+					}
+					a.holds(t, c.has, c.hasNot)
+				}
+				if came := r.origin.came.Load(); c.again && came != 1 || !c.again && came != 2 {
+					t.Errorf("%d connections to the origin", came)
+				}
 			})
-			r := newRig(t, rigSetup{hosts: map[string]string{"free.example": o.addr}})
-			w := r.wire()
-			for range 2 {
-				a := w.send("GET http://free.example/ HTTP/1.1\r\nHost: x\r\n\r\n").answer(http.MethodGet).want(t, c.status)
-				if c.status != http.StatusBadGateway && a.body != c.body {
-					t.Errorf("body %.80q", a.body)
-				}
-				for field := range strings.SplitSeq(c.has, "|") {
-					name, value, _ := strings.Cut(field, ": ")
-					if got := a.Header.Get(name); field != "" && (got == "" || value != "" && got != value) {
-						t.Errorf("%s is %.80q", name, got)
-					}
-				}
-				for name := range strings.SplitSeq(c.hasNot, "|") {
-					if name != "" && len(a.Header.Values(name)) > 0 {
-						t.Errorf("%s is %q", name, a.Header.Values(name))
-					}
-				}
-			}
-			if came := o.came.Load(); c.again && came != 1 || !c.again && came != 2 {
-				t.Errorf("%d connections to the origin", came)
-			}
 		})
+	}
+}
+
+// holds wants fields in the head of an answer, with their values if told, and others not in it. Both are lists with | between.
+func (a answer) holds(t *testing.T, has, hasNot string) {
+	t.Helper()
+	for field := range strings.SplitSeq(has, "|") {
+		name, value, _ := strings.Cut(field, ": ")
+		if got := a.Header.Get(name); field != "" && (got == "" || value != "" && got != value) {
+			t.Errorf("%s is %.80q", name, got)
+		}
+	}
+	for name := range strings.SplitSeq(hasNot, "|") {
+		if name != "" && len(a.Header.Values(name)) > 0 {
+			t.Errorf("%s is %q", name, a.Header.Values(name))
+		}
 	}
 }
 
@@ -188,20 +215,24 @@ func TestBrokenAnswersInTheFastLane(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := scriptedOrigin(t, answer)
-			r := newRig(t, rigSetup{hosts: map[string]string{"free.example": o.addr}})
-			w := r.wire().send("GET http://free.example/ HTTP/1.1\r\nHost: x\r\n\r\n")
-			resp, err := http.ReadResponse(w.in, nil)
-			if err == nil {
-				_, err = io.ReadAll(resp.Body)
-				_ = resp.Body.Close()
+			serve := func(c net.Conn) {
+				readHead(c)
+				_, _ = io.WriteString(c, answer)
 			}
-			if err == nil {
-				t.Error("it looks whole")
-			}
-			if rec := r.recorded(audit.End); rec.Ended != "upstream" {
-				t.Errorf("recorded as %q", rec.Ended)
-			}
+			onBothRoads(t, rigSetup{}, serve, func(t *testing.T, r *road) {
+				w := r.wire().send(r.head("GET", "/", ""))
+				resp, err := http.ReadResponse(w.in, nil)
+				if err == nil {
+					_, err = io.ReadAll(resp.Body)
+					_ = resp.Body.Close()
+				}
+				if err == nil || r.kind == "intercepted" && !isReset(err) {
+					t.Errorf("it ends with %v", err)
+				}
+				if rec := r.recorded(audit.End); rec.Ended != "upstream" || rec.Kind != r.kind {
+					t.Errorf("recorded as %s, %q", rec.Kind, rec.Ended)
+				}
+			})
 		})
 	}
 }
@@ -212,23 +243,26 @@ func TestAClientThatLeavesAnExchange(t *testing.T) {
 	for name, answer := range map[string]string{"before the answer": "", "in its head": "HTTP/1.1 200 OK\r\nX: ", "in its body": "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			met, left := make(chan struct{}), make(chan error, 1)
-			o := rawOrigin(t, func(c *net.TCPConn) {
+			met, left := make(chan struct{}, 2), make(chan error, 2)
+			serve := func(c net.Conn) {
 				readHead(c)
 				_, _ = io.WriteString(c, answer)
-				close(met)
+				met <- struct{}{}
 				_, err := c.Read(make([]byte, 1))
 				left <- err
-			})
-			r := newRig(t, rigSetup{hosts: map[string]string{"free.example": o.addr}})
-			w := r.wire().send("GET http://free.example/ HTTP/1.1\r\nHost: x\r\n\r\n")
-			<-met
-			began := time.Now()
-			_ = w.Close()
-			if err := <-left; err == nil || time.Since(began) > patience/2 {
-				t.Errorf("the origin sees %v after %v", err, time.Since(began))
 			}
-			r.observed("closed plain client")
+			onBothRoads(t, rigSetup{}, serve, func(t *testing.T, r *road) {
+				for _, leave := range []func(w *roadWire){func(w *roadWire) { _ = w.Close() }, func(w *roadWire) { reset(tcpOf(w.halfConn)) }} {
+					w := r.wire().send(r.head("GET", "/", ""))
+					<-met
+					began := time.Now()
+					leave(w)
+					if err := <-left; err == nil || time.Since(began) > patience/2 {
+						t.Errorf("the origin sees %v after %v", err, time.Since(began))
+					}
+				}
+				eventually(t, "both are closed", func() bool { return r.seen.count("closed "+r.kind+" client") == 2 })
+			})
 		})
 	}
 }
@@ -254,7 +288,7 @@ func TestAnOriginThatDoesNotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer to.Close()
-	c := newOriginConn(to.(*net.TCPConn), hostPort{})
+	c := newOriginConn(to, to.(*net.TCPConn), originKey{})
 	for err == nil {
 		err = c.ask(make([]byte, 64<<10), 200*time.Millisecond)
 	}
@@ -266,37 +300,41 @@ func TestAnOriginThatDoesNotRead(t *testing.T) {
 // While no request is there, a connection to a gateway that shuts down is closed; one that is busy is served first.
 func TestShutdownOfTheFastLane(t *testing.T) {
 	t.Parallel()
-	goOn := make(chan struct{})
-	asked := make(chan struct{})
-	o := webOrigin(t, func(w http.ResponseWriter, _ *http.Request) {
-		close(asked)
-		<-goOn
-		_, _ = io.WriteString(w, "to the end")
-	})
-	r := newRig(t, rigSetup{hosts: map[string]string{"free.example": o.addr}})
-	idle, busy, half := r.wire(), r.wire(), r.wire()
-	idle.send("GET http://cloud.acme.example/ HTTP/1.1\r\nHost: x\r\n\r\n").answer(http.MethodGet)
-	busy.send("GET http://free.example/ HTTP/1.1\r\nHost: x\r\n\r\n")
-	<-asked
-	half.send("POST http://free.example/ HTTP/1.1\r\nHost: x\r\n")
-	soon(t, "the half head", func() bool { return r.front.busy() == 2 })
-	over := make(chan error, 1)
-	go func() { over <- r.Shutdown(t.Context()) }()
-	if err := idle.end(); !errors.Is(err, io.EOF) {
-		t.Errorf("the idle one ends with %v", err)
-	}
-	soon(t, "word to all", func() bool { return r.front.busy() == 0 })
-	if a := half.send("Content-Length: 4\r\n\r\nbody").answer(http.MethodPost).want(t, http.StatusServiceUnavailable); !a.Close {
-		t.Errorf("%v", a.Header)
-	}
-	close(goOn)
-	if a := busy.answer(http.MethodGet).want(t, http.StatusOK); a.body != "to the end" || !a.Close {
-		t.Errorf("%q, %v", a.body, a.Header)
-	}
-	if err := <-over; err != nil {
-		t.Error(err)
-	}
-	if _, err := net.Dial("tcp", r.addr); err == nil {
-		t.Error("clients are still accepted")
+	for _, kind := range []string{"plain", "intercepted"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			asked, goOn := make(chan struct{}), make(chan struct{})
+			r := newRoad(t, kind, rigSetup{}, func(c net.Conn) {
+				readHead(c)
+				close(asked)
+				<-goOn
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nto the end")
+			})
+			idle, busy, half := r.wire(), r.wire(), r.wire()
+			idle.send(r.head("GET", "/v6/a", "")).answer(http.MethodGet).want(t, http.StatusUnavailableForLegalReasons)
+			busy.send(r.head("GET", "/", ""))
+			<-asked
+			half.send(strings.TrimSuffix(r.head("POST", "/", ""), "\r\n"))
+			soon(t, "the half head", func() bool { return r.front.busy() == 2 })
+			over := make(chan error, 1)
+			go func() { over <- r.Shutdown(t.Context()) }()
+			if err := idle.end(); !errors.Is(err, io.EOF) {
+				t.Errorf("the idle one ends with %v", err)
+			}
+			soon(t, "word to all", func() bool { return r.front.busy() == 0 })
+			if a := half.send("Content-Length: 4\r\n\r\nbody").answer(http.MethodPost).want(t, http.StatusServiceUnavailable); !a.Close {
+				t.Errorf("%v", a.Header)
+			}
+			close(goOn)
+			if a := busy.answer(http.MethodGet).want(t, http.StatusOK); a.body != "to the end" || !a.Close {
+				t.Errorf("%q, %v", a.body, a.Header)
+			}
+			if err := <-over; err != nil {
+				t.Error(err)
+			}
+			if _, err := net.Dial("tcp", r.addr); err == nil {
+				t.Error("clients are still accepted")
+			}
+		})
 	}
 }

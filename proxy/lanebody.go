@@ -31,7 +31,7 @@ func (l *lane) body(f *flow, a *laneAnswer, c *originConn) (whole bool) {
 		if c.r == c.w {
 			c.r, c.w = 0, 0
 		}
-		if rest.kind == bodyLength && rest.left >= spliceRest {
+		if rest.kind == bodyLength && rest.left >= spliceRest && l.inner == nil {
 			var side string
 			var err error
 			if rest.left, side, err = l.spliceBody(f, c, rest.left); err != nil {

@@ -19,7 +19,7 @@ var (
 )
 
 // exchange takes one request to its end, and tells whether the connection can carry another: head, facts, gate, then refuse
-// it or send it on, as Server.forward does.
+// it or send it on, as Server.forward and Server.serveInner do.
 func (l *lane) exchange(q *laneRequest) (goesOn bool) {
 	s := l.server
 	w := &laneWriter{lane: l, closing: q.close}
@@ -27,17 +27,13 @@ func (l *lane) exchange(q *laneRequest) (goesOn bool) {
 		l.limited(w, q.asker())
 		return w.goesOn()
 	}
-	f := newPlainFlow(l.client, q.method, q.name, q.port, q.path, q.again, "http://"+l.last.text+q.target)
+	f := l.newFlow(q)
 	s.judge(f)
-	switch {
-	case !s.portAllowed(f):
-		s.wrongPort(w, q.asker(), f)
+	if !l.admits(w, q, f) {
 		return w.goesOn()
-	case f.ruling.Verdict == policy.Block:
-		s.refuse(w, q.asker(), f)
-		return w.goesOn()
-	case !s.enter(w, q.asker(), f):
-		return w.goesOn()
+	}
+	if l.inner != nil {
+		defer l.inner.note(f)()
 	}
 	s.open(f, l.cutAsFunc)
 	defer func() {
@@ -54,10 +50,32 @@ func (l *lane) exchange(q *laneRequest) (goesOn bool) {
 	return goesOn && !q.close
 }
 
+func (l *lane) newFlow(q *laneRequest) *flow {
+	if l.inner != nil {
+		return l.inner.newFlow(q.method, q.name, q.port, q.path, q.again, "https://"+secureAuthority(q.name, q.port)+q.target)
+	}
+	return newPlainFlow(l.client, q.method, q.name, q.port, q.path, q.again, "http://"+l.last.text+q.target)
+}
+
+// admits tells whether a flow that was judged may go on, and answers it if not. The guards of a request inside are those of
+// its connection, which has passed them.
+func (l *lane) admits(w *laneWriter, q *laneRequest, f *flow) bool {
+	s := l.server
+	switch {
+	case l.inner == nil && !s.portAllowed(f):
+		s.wrongPort(w, q.asker(), f)
+		return false
+	case f.ruling.Verdict == policy.Block:
+		s.refuse(w, q.asker(), f)
+		return false
+	}
+	return l.inner != nil || s.enter(w, q.asker(), f)
+}
+
 // forward sends a request on and its answer back. A connection that was idle may have ended just when it was taken; the
 // request, which is safe to repeat, then goes out once more.
 func (l *lane) forward(f *flow, q *laneRequest) (goesOn bool) {
-	key := hostPort{q.name, q.port}
+	key := originKey{hostPort{q.name, q.port}, l.inner != nil}
 	for {
 		c := l.server.origins.take(key)
 		if c == nil {
@@ -104,12 +122,12 @@ func (l *lane) detach(f *flow, c *originConn, clean bool) {
 	if clean {
 		l.server.origins.keep(c)
 	} else {
-		_ = c.tcp.Close()
+		_ = c.conn.Close()
 	}
 }
 
 // dial connects to a host, as long as the client is there.
-func (l *lane) dial(f *flow, key hostPort) (*originConn, error) {
+func (l *lane) dial(f *flow, key originKey) (*originConn, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	f.mu.Lock()
@@ -120,15 +138,15 @@ func (l *lane) dial(f *flow, key hostPort) (*originConn, error) {
 		return nil, errCut
 	}
 	defer l.whileClientStays(cancel)()
-	tcp, err := l.server.dial(ctx, key.name, key.port)
+	c, err := l.server.reach(ctx, key)
 	f.mu.Lock()
 	l.cancel = nil
 	f.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
-	_ = tcp.SetReadDeadline(time.Now().Add(lookEvery))
-	return newOriginConn(tcp, key), nil
+	_ = c.tcp.SetReadDeadline(time.Now().Add(lookEvery))
+	return c, nil
 }
 
 // whileClientStays calls gone once the client has left, until stop is called.
@@ -145,7 +163,7 @@ func (l *lane) whileClientStays(gone func()) (stop func()) {
 		defer mu.Unlock()
 		switch {
 		case stopped:
-		case peek(l.wait.raw) == peekEnd:
+		case l.gone():
 			gone()
 		default:
 			look.Reset(lookEvery)
@@ -208,7 +226,7 @@ func (l *lane) readAnswer(a *laneAnswer, q *laneRequest, c *originConn) (size in
 // hear receives more from the origin, until the idle limit after began, and as long as the client is there.
 func (l *lane) hear(c *originConn, began time.Time) error {
 	for {
-		n, err := c.tcp.Read(c.in[c.w:])
+		n, err := c.conn.Read(c.in[c.w:])
 		if c.w += n; n > 0 {
 			return nil
 		}
@@ -224,7 +242,7 @@ func (l *lane) stillWaits(c *originConn, began time.Time, err error) error {
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
-	if peek(l.wait.raw) == peekEnd {
+	if l.gone() {
 		return errClientLeft
 	}
 	now, next := time.Now(), lookEvery
@@ -239,7 +257,7 @@ func (l *lane) stillWaits(c *originConn, began time.Time, err error) error {
 
 // noAnswer answers in place of an origin that gave none, as Server.noAnswer does. Nobody hears that if the client has left.
 func (l *lane) noAnswer(f *flow, q *laneRequest, err error) (goesOn bool) {
-	if errors.Is(err, errClientLeft) || f.endedBy() != "" || peek(l.wait.raw) == peekEnd {
+	if errors.Is(err, errClientLeft) || f.endedBy() != "" || l.gone() {
 		f.breakOff("client")
 		return false
 	}

@@ -9,12 +9,14 @@ import (
 	"github.com/gracegate/gracegate/policy/host"
 )
 
-// laneRequest is a request that the fast lane takes: GET or HEAD in HTTP/1.1 with an absolute target, without a body, and
-// with no field that asks for more than to be passed on.
+// laneRequest is a request that the fast lane takes: GET or HEAD in HTTP/1.1, without a body, and with no field that asks for
+// more than to be passed on. Its target is absolute; inside of an intercepted connection it is a path, and Host tells the very
+// host of that connection.
 type laneRequest struct {
 	method string
 	name   host.Name
 	port   uint16
+	host   string // both, as they go on
 	target string // path and query, as they came and as they go on
 	path   string // as the policy takes it
 	again  string // in its second reading; see policy.ReadPath
@@ -38,14 +40,14 @@ func (q *laneRequest) read(l *lane) bool {
 	l.out = append(l.out, ' ')
 	l.out = append(l.out, q.target...)
 	l.out = append(l.out, " HTTP/1.1\r\nHost: "...)
-	l.out = append(l.out, hostField(q.name, q.port)...)
+	l.out = append(l.out, q.host...)
 	l.out = append(l.out, "\r\n"...)
 	for {
 		line, rest, _ = bytes.Cut(rest, []byte("\r\n"))
 		if len(line) == 0 {
 			break
 		}
-		goesOn, ok := q.field(line)
+		goesOn, ok := q.field(l, line)
 		if !ok {
 			return false
 		}
@@ -68,36 +70,55 @@ func hostField(name host.Name, port uint16) string {
 
 // readLine reads the request line, which is known to be well-formed.
 func (q *laneRequest) readLine(l *lane, line []byte) bool {
-	var rest []byte
-	switch {
-	case bytes.HasPrefix(line, []byte("GET http://")):
-		q.method, rest = http.MethodGet, line[len("GET http://"):]
-	case bytes.HasPrefix(line, []byte("HEAD http://")):
-		q.method, rest = http.MethodHead, line[len("HEAD http://"):]
+	method, rest, _ := bytes.Cut(line, []byte(" "))
+	switch string(method) {
+	case http.MethodGet:
+		q.method = http.MethodGet
+	case http.MethodHead:
+		q.method = http.MethodHead
 	default:
 		return false
 	}
 	rest = rest[:len(rest)-len(" HTTP/1.1")]
-	slash := bytes.IndexByte(rest, '/')
-	if slash <= 0 || !plainTarget(rest[slash:]) {
-		return false
-	}
-	if authority := rest[:slash]; string(authority) != l.last.text {
-		name, port, err := host.ParseAuthority(string(authority))
-		if err != nil {
+	if l.inner != nil {
+		facts := &l.inner.flow.facts // of which the name and the port do not change any more
+		q.name, q.port, q.host = facts.SNI, facts.Port, secureAuthority(facts.SNI, facts.Port)
+	} else {
+		var ok bool
+		if rest, ok = bytes.CutPrefix(rest, []byte("http://")); !ok {
 			return false
 		}
-		if port == 0 {
-			port = 80
+		slash := bytes.IndexByte(rest, '/')
+		if slash <= 0 || !l.readAuthority(rest[:slash], 80) {
+			return false
 		}
-		l.last.text, l.last.name, l.last.port = string(authority), name, port
+		q.name, q.port, q.host = l.last.name, l.last.port, hostField(l.last.name, l.last.port)
+		rest = rest[slash:]
 	}
-	q.name, q.port = l.last.name, l.last.port
-	q.target = string(rest[slash:])
+	if rest[0] != '/' || !plainTarget(rest) {
+		return false
+	}
+	q.target = string(rest)
 	raw, _, _ := strings.Cut(q.target, "?")
 	var ok bool
 	q.path, q.again, ok = policy.ReadPath(raw)
 	return ok
+}
+
+// readAuthority reads a host and a port into l.last. The port is the usual one if none is told.
+func (l *lane) readAuthority(text []byte, usual uint16) bool {
+	if string(text) == l.last.text {
+		return true
+	}
+	name, port, err := host.ParseAuthority(string(text))
+	if err != nil {
+		return false
+	}
+	if port == 0 {
+		port = usual
+	}
+	l.last.text, l.last.name, l.last.port = string(text), name, port
+	return true
 }
 
 // plainTarget reports whether a path with its query is made of nothing but what RFC 3986 allows there, so that no reader
@@ -123,7 +144,7 @@ func isHex(c byte) bool {
 }
 
 // field tells whether a field goes on to the origin. Ok is false for one that the lane leaves alone.
-func (q *laneRequest) field(line []byte) (goesOn, ok bool) {
+func (q *laneRequest) field(l *lane, line []byte) (goesOn, ok bool) {
 	colon := bytes.IndexByte(line, ':')
 	name := line[:colon]
 	value := bytes.Trim(line[colon+1:], " \t")
@@ -140,7 +161,10 @@ func (q *laneRequest) field(line []byte) (goesOn, ok bool) {
 	case 'e':
 		return true, !is(name, "Expect")
 	case 'h':
-		return !is(name, "Host"), !is(name, "Http2-Settings")
+		if is(name, "Host") { // we have our own, by the target, and inside by the connection
+			return false, l.inner == nil || l.readAuthority(value, q.port) && l.inner.agrees(l.last.name, l.last.port)
+		}
+		return true, !is(name, "Http2-Settings")
 	case 'k':
 		return !is(name, "Keep-Alive"), true
 	case 'p':

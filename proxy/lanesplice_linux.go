@@ -72,7 +72,7 @@ func (l *lane) spliceOut(p *pipe, most int) (n int, err error) {
 	err = l.whileItTakes(func() (int64, error) {
 		before := n
 		var failed error
-		waited := l.wait.raw.Write(func(fd uintptr) bool {
+		waited := l.raw.Write(func(fd uintptr) bool {
 			for n < most && failed == nil {
 				var took int
 				took, failed = splice(int(fd), p.r, most-n)

@@ -1,8 +1,11 @@
 package proxy
 
 import (
+	"context"
+	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -22,12 +25,19 @@ const (
 	lookEvery = 500 * time.Millisecond
 )
 
+// originKey is what a connection to an origin is good for.
+type originKey struct {
+	hostPort
+	secure bool // it speaks TLS
+}
+
 // originConn is a connection to an origin, used by one exchange at a time.
 type originConn struct {
+	conn net.Conn // what is read and written: tcp itself, or TLS
 	tcp  *net.TCPConn
 	raw  syscall.RawConn
 	addr netip.AddrPort
-	key  hostPort
+	key  originKey
 
 	used       bool // it has carried an exchange before
 	idleSince  time.Time
@@ -51,7 +61,7 @@ func (c *originConn) ask(head []byte, idle time.Duration) error {
 		c.writableBy = now.Add(idle)
 		_ = c.tcp.SetWriteDeadline(c.writableBy)
 	}
-	_, err := c.tcp.Write(head)
+	_, err := c.conn.Write(head)
 	return err
 }
 
@@ -78,31 +88,63 @@ func (c *originConn) makeRoom() {
 	c.in, c.r, c.w = to, 0, n
 }
 
-func newOriginConn(c *net.TCPConn, key hostPort) *originConn {
-	return &originConn{tcp: c, raw: rawConn(c), addr: remoteOf(c), key: key}
+func newOriginConn(c net.Conn, tcp *net.TCPConn, key originKey) *originConn {
+	return &originConn{conn: c, tcp: tcp, raw: rawConn(tcp), addr: remoteOf(tcp), key: key}
+}
+
+// reach connects to an origin. No byte of a request is sent before one behind TLS has proved that it is the host.
+func (s *Server) reach(ctx context.Context, key originKey) (*originConn, error) {
+	tcp, err := s.dial(ctx, key.name, key.port)
+	if err != nil {
+		return nil, err
+	}
+	if !key.secure {
+		return newOriginConn(tcp, tcp, key), nil
+	}
+	c, err := s.secured(ctx, tcp, key.name)
+	if err != nil {
+		_ = tcp.Close()
+		return nil, err
+	}
+	return newOriginConn(c, tcp, key), nil
+}
+
+// silent tells that a connection is open, and that nothing came on it unasked.
+func (c *originConn) silent() bool {
+	if peek(c.raw) != peekNothing {
+		return false
+	}
+	if !c.key.secure {
+		return true
+	}
+	// TLS may hold what it has received already. It does not get to ask the connection for more.
+	_ = c.tcp.SetReadDeadline(time.Unix(1, 0))
+	n, err := c.conn.Read(make([]byte, 1))
+	_ = c.tcp.SetReadDeadline(time.Now().Add(lookEvery))
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // origins keeps connections to origins for the fast lane. The zero value is empty. It is safe for concurrent use.
 type origins struct {
 	mu     sync.Mutex
-	idle   map[hostPort][]*originConn // the last used is the last
+	idle   map[originKey][]*originConn // the last used is the last
 	count  int
 	sweep  *time.Timer
 	closed bool
 }
 
 // take returns an idle connection to a host, or nil. One that has ended, or on which something came unasked, is not used.
-func (o *origins) take(key hostPort) *originConn {
+func (o *origins) take(key originKey) *originConn {
 	for {
 		c := o.pop(key)
-		if c == nil || peek(c.raw) == peekNothing {
+		if c == nil || c.silent() {
 			return c
 		}
-		_ = c.tcp.Close()
+		_ = c.conn.Close()
 	}
 }
 
-func (o *origins) pop(key hostPort) *originConn {
+func (o *origins) pop(key originKey) *originConn {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	list := o.idle[key]
@@ -122,11 +164,11 @@ func (o *origins) keep(c *originConn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed || o.count >= maxIdleOrigins || len(o.idle[c.key]) >= maxIdlePerOrigin {
-		_ = c.tcp.Close()
+		_ = c.conn.Close()
 		return
 	}
 	if o.idle == nil {
-		o.idle = make(map[hostPort][]*originConn)
+		o.idle = make(map[originKey][]*originConn)
 	}
 	o.idle[c.key] = append(o.idle[c.key], c)
 	if o.count++; o.sweep == nil {
@@ -144,7 +186,7 @@ func (o *origins) sweepIdle() {
 		kept := list[:0]
 		for _, c := range list {
 			if c.idleSince.Before(old) || peek(c.raw) != peekNothing {
-				_ = c.tcp.Close()
+				_ = c.conn.Close()
 				o.count--
 			} else {
 				kept = append(kept, c)
@@ -177,7 +219,7 @@ func (o *origins) closeIdle() {
 	defer o.mu.Unlock()
 	for _, list := range o.idle {
 		for _, c := range list {
-			_ = c.tcp.Close()
+			_ = c.conn.Close()
 		}
 	}
 	o.idle, o.count = nil, 0

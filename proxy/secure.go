@@ -19,17 +19,35 @@ import (
 // originSessions bounds the TLS sessions with origins that are kept to be resumed.
 const originSessions = 1024
 
-// newSecureTransport is newTransport for origins behind TLS. Their certificates must chain to roots, nil being the system's, be
-// valid by real time, and be for the very name; nothing turns that off. No request is sent before. With http2, that is offered.
-func newSecureTransport(dial func(context.Context, host.Name, uint16) (*net.TCPConn, error), idle, handshake time.Duration, roots *x509.CertPool, http2 bool) *http.Transport {
-	t := newTransport(dial, idle)
-	t.TLSHandshakeTimeout = handshake
-	t.TLSClientConfig = &tls.Config{
+// originTLS is how TLS is spoken with origins. Their certificates must chain to roots, nil being the system's, be valid by real time,
+// and be for the very name; nothing turns that off.
+func originTLS(roots *x509.CertPool) *tls.Config {
+	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		RootCAs:            roots,
 		ClientSessionCache: tls.NewLRUClientSessionCache(originSessions),
 		VerifyConnection:   refuseRevoked,
 	}
+}
+
+// secured shakes hands with an origin, over HTTP/1.1 alone, which proves that it is this host.
+func (s *Server) secured(ctx context.Context, tcp *net.TCPConn, name host.Name) (*tls.Conn, error) {
+	if s.cfg.Hello > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.cfg.Hello)
+		defer cancel()
+	}
+	cfg := s.laneTLS.Clone()
+	cfg.ServerName = name.String()
+	c := tls.Client(tcp, cfg)
+	return c, c.HandshakeContext(ctx)
+}
+
+// newSecureTransport is newTransport for origins behind TLS (originTLS). With http2, that is offered.
+func newSecureTransport(dial func(context.Context, host.Name, uint16) (*net.TCPConn, error), idle, handshake time.Duration, roots *x509.CertPool, http2 bool) *http.Transport {
+	t := newTransport(dial, idle)
+	t.TLSHandshakeTimeout = handshake
+	t.TLSClientConfig = originTLS(roots)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(http2)

@@ -77,6 +77,7 @@ type Server struct {
 	plain   http.Handler
 	flows   *flows
 	origins origins
+	laneTLS *tls.Config // for those behind TLS; names no server
 	front   *front
 
 	inner    *http.Server  // for the requests inside of intercepted connections
@@ -109,6 +110,8 @@ func New(cfg Config) *Server {
 		secureOne: newSecureTransport(s.dial, cfg.Idle, cfg.Hello, cfg.Roots, false),
 		idle:      cfg.Idle, failed: s.noAnswer,
 	}
+	s.laneTLS = originTLS(cfg.Roots)
+	s.laneTLS.NextProtos = []string{"http/1.1"}
 	s.plain = newForwarder(s.road, cfg.Log)
 	s.reasons = newReasons()
 	s.refusals = newRefusals(cfg.RetryAfter, cfg.Operator, cfg.Page)
