@@ -24,7 +24,7 @@ func newForwarder(road *originTripper, log *zap.Logger) http.Handler {
 		http.Error(w, "not a proxy request", http.StatusBadRequest)
 	})
 	p.OnRequest().DoFunc(func(r *http.Request, ctx *goproxy.ProxyCtx) (*http.Request, *http.Response) {
-		stripHopByHop(r.Header) // here, since goproxy itself drops Connection, and with it the names of other such fields
+		stripRequest(r) // here, since goproxy itself drops Connection, and with it the names of other such fields
 		ctx.RoundTripper = road
 		return r, nil
 	})

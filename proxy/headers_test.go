@@ -39,7 +39,7 @@ func TestRequestFieldsOfThisHopEndHere(t *testing.T) {
 		"Proxy-Authenticate: Basic\r\n"+
 		"Proxy: http://evil.example\r\n"+
 		"Proxy-Foo: 1\r\n"+
-		"TE: trailers\r\n"+
+		"TE: gzip, deflate;q=0.5\r\n"+
 		"Upgrade: h2c\r\n"+
 		"HTTP2-Settings: AAMAAABkAAQAAP__\r\n"+
 		"Via: 1.0 inner\r\n"+

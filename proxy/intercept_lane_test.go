@@ -23,7 +23,8 @@ const closedYAML = "  - {id: all-of-it, hosts: [" + mixed + "], reason: closed, 
 // On one connection, what the fast lane understands is served by it, up to the first request that it leaves to net/http.
 func TestInnerLaneHandsOver(t *testing.T) {
 	t.Parallel()
-	onBothRoads(t, rigSetup{}, echoUpload, func(t *testing.T, r *road) {
+	onBothRoads(t, rigSetup{}, echoUpload, func(r *road) {
+		t := r.t
 		for name, other := range map[string]string{
 			"an upload":    r.head("POST", "/up", "Content-Length: 4\r\n") + "body",
 			"in chunks":    r.head("PUT", "/up", "Transfer-Encoding: chunked\r\n") + "4\r\nbody\r\n0\r\n\r\n",
@@ -229,7 +230,7 @@ func TestInnerLaneUnasked(t *testing.T) {
 			l := newLooker(t, rigSetup{hosts: map[string]string{mixed: o.addr}}, roots)
 			w := l.secureWire(mixed)
 			for range 3 {
-				if a := w.send("GET /a HTTP/1.1\r\nHost: " + mixed + "\r\n\r\n").answer("GET").want(t, 200); a.body != "good" {
+				if a := w.send("GET /a HTTP/1.1\r\nHost: "+mixed+"\r\n\r\n").answer("GET").want(t, 200); a.body != "good" {
 					t.Errorf("%q", a.body)
 				}
 			}
@@ -253,7 +254,7 @@ func TestInnerLaneKeepsOrigins(t *testing.T) {
 			for i := range 3 { // clients
 				w := l.secureWire(mixed)
 				for range 3 {
-					w.send("GET /a HTTP/1.1\r\nHost: " + mixed + "\r\n\r\n").answer("GET").want(t, 200)
+					w.send("GET /a HTTP/1.1\r\nHost: "+mixed+"\r\n\r\n").answer("GET").want(t, 200)
 				}
 				_ = w.Close()
 				eventually(t, "the client has gone", func() bool { return l.seen.count("closed tunnel complete") == i+1 })

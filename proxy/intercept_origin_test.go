@@ -225,26 +225,33 @@ func TestInterceptLeavesAsIs(t *testing.T) {
 	}
 }
 
-// TestInterceptHTTP2Origin wants HTTP/2 from a client that speaks it to an origin that offers it. The fast lane does without.
-func TestInterceptHTTP2Origin(t *testing.T) {
-	t.Parallel()
-	cfg, roots, _ := secureConfig(t)
+// http2Origin is a web server that offers HTTP/2.
+func http2Origin(t *testing.T, handler http.HandlerFunc, cfg *tls.Config) (addr string) {
+	t.Helper()
 	cfg.NextProtos = []string{"h2", "http/1.1"}
-	l0, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: http.HandlerFunc(tell), TLSConfig: cfg, ErrorLog: log.New(io.Discard, "", 0)}
+	server := &http.Server{Handler: handler, TLSConfig: cfg, ErrorLog: log.New(io.Discard, "", 0)}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = server.ServeTLS(l0, "", "")
+		_ = server.ServeTLS(l, "", "")
 	}()
 	t.Cleanup(func() {
 		_ = server.Close()
 		<-done
 	})
-	l := newLooker(t, rigSetup{hosts: map[string]string{mixed: l0.Addr().String()}}, roots)
+	return l.Addr().String()
+}
+
+// TestInterceptHTTP2Origin wants HTTP/2 from a client that speaks it to an origin that offers it. The fast lane does without.
+func TestInterceptHTTP2Origin(t *testing.T) {
+	t.Parallel()
+	cfg, roots, _ := secureConfig(t)
+	addr := http2Origin(t, tell, cfg)
+	l := newLooker(t, rigSetup{hosts: map[string]string{mixed: addr}}, roots)
 	for http2, proto := range map[bool]string{false: "HTTP/1.1", true: "HTTP/2.0"} {
 		if a := l.look(l.browser(http2), "https://"+mixed+"/a").want(t, 200); a.body != proto+" GET "+mixed+"/a" {
 			t.Errorf("the origin saw %q", a.body)
@@ -418,4 +425,42 @@ func TestInterceptPanic(t *testing.T) {
 		l.look(b, "https://"+mixed+"/a").want(t, 200)
 	}
 	l.records.wait(t, "panic", func(r audit.Record) bool { return r.Ended == "panic" })
+}
+
+// TestTrailersAreAskedFor wants an origin told that the client understands trailers, if it does, in each version of HTTP.
+func TestTrailersAreAskedFor(t *testing.T) {
+	t.Parallel()
+	told := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprintf(w, "%d %q %q", r.ProtoMajor, r.Header["Te"], r.Header["Connection"])
+	}
+	one, roots := secureOrigin(t, told)
+	plain := webOrigin(t, told)
+	cfg, more, _ := secureConfig(t)
+	two := http2Origin(t, told, cfg)
+	for _, c := range []struct {
+		method, te string
+		http2      bool
+		origin     string
+		roots      *x509.CertPool
+		want       string
+	}{
+		{"GET", "trailers", false, one.addr, roots, `1 ["trailers"] ["TE"]`},
+		{"PUT", "trailers", false, one.addr, roots, `1 ["trailers"] ["TE"]`},
+		{"GET", "trailers", true, one.addr, roots, `1 ["trailers"] ["TE"]`},
+		{"GET", "trailers", true, two, more, `2 ["trailers"] []`},
+		{"GET", "trailers", false, two, more, `1 ["trailers"] ["TE"]`},
+		{"GET", "gzip, trailers", false, one.addr, roots, `1 ["trailers"] ["TE"]`},
+		{"GET", "gzip", false, one.addr, roots, `1 [] []`},
+		{"PUT", "gzip", false, one.addr, roots, `1 [] []`},
+	} {
+		l := newLooker(t, rigSetup{hosts: map[string]string{mixed: c.origin, "free.example": plain.addr}}, c.roots)
+		if a := l.ask(l.browser(c.http2), newRequest(t, c.method, "https://"+mixed+"/a", "Te", c.te)).want(t, 200); a.body != c.want {
+			t.Errorf("%+v: the origin saw %s", c, a.body)
+		}
+		if !c.http2 && c.origin == one.addr {
+			if a := l.do(c.method, "http://free.example/a", nil, "Te", c.te); a.body != c.want {
+				t.Errorf("%+v, plain: the origin saw %s", c, a.body)
+			}
+		}
+	}
 }

@@ -23,12 +23,12 @@ type road struct {
 }
 
 // onBothRoads runs a test on either road, with an origin whose connections are served so. That need not close them.
-func onBothRoads(t *testing.T, setup rigSetup, serve func(c net.Conn), test func(t *testing.T, r *road)) {
+func onBothRoads(t *testing.T, setup rigSetup, serve func(c net.Conn), test func(r *road)) {
 	t.Helper()
 	for _, kind := range []string{"plain", "intercepted"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			test(t, newRoad(t, kind, setup, serve))
+			test(newRoad(t, kind, setup, serve))
 		})
 	}
 }

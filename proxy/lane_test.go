@@ -43,7 +43,8 @@ func TestOneConnectionForAllKinds(t *testing.T) {
 
 func TestPipelinedRequestsAreAnsweredInTurn(t *testing.T) {
 	t.Parallel()
-	onBothRoads(t, rigSetup{}, echoHead, func(t *testing.T, r *road) {
+	onBothRoads(t, rigSetup{}, echoHead, func(r *road) {
+		t := r.t
 		var all strings.Builder
 		for i := range 40 {
 			path := "/" + strconv.Itoa(i)
@@ -87,7 +88,8 @@ func echoHead(c net.Conn) {
 // A head that comes in pieces is read as one that comes whole.
 func TestHeadsInPieces(t *testing.T) {
 	t.Parallel()
-	onBothRoads(t, rigSetup{}, echoHead, func(t *testing.T, r *road) {
+	onBothRoads(t, rigSetup{}, echoHead, func(r *road) {
+		t := r.t
 		w := r.wire()
 		for range 2 {
 			for _, c := range r.head("GET", "/", "") {
@@ -111,7 +113,8 @@ func TestAStaleConnectionIsReplaced(t *testing.T) {
 					end(c)
 				}
 			}
-			onBothRoads(t, rigSetup{}, serve, func(t *testing.T, r *road) {
+			onBothRoads(t, rigSetup{}, serve, func(r *road) {
+				t := r.t
 				w := r.wire()
 				w.send(r.head("GET", "/", "")).answer(http.MethodGet).want(t, http.StatusOK)
 				w.send(r.head("GET", "/", "")).answer(http.MethodGet).want(t, http.StatusOK)
@@ -169,7 +172,8 @@ func TestAnswersOfOrigins(t *testing.T) {
 					}
 				}
 			}
-			onBothRoads(t, rigSetup{}, serve, func(t *testing.T, r *road) {
+			onBothRoads(t, rigSetup{}, serve, func(r *road) {
+				t := r.t
 				w := r.wire()
 				for range 2 {
 					a := w.send(r.head("GET", "/", "")).answer(http.MethodGet).want(t, c.status)
@@ -219,7 +223,8 @@ func TestBrokenAnswersInTheFastLane(t *testing.T) {
 				readHead(c)
 				_, _ = io.WriteString(c, answer)
 			}
-			onBothRoads(t, rigSetup{}, serve, func(t *testing.T, r *road) {
+			onBothRoads(t, rigSetup{}, serve, func(r *road) {
+				t := r.t
 				w := r.wire().send(r.head("GET", "/", ""))
 				resp, err := http.ReadResponse(w.in, nil)
 				if err == nil {
@@ -251,7 +256,8 @@ func TestAClientThatLeavesAnExchange(t *testing.T) {
 				_, err := c.Read(make([]byte, 1))
 				left <- err
 			}
-			onBothRoads(t, rigSetup{}, serve, func(t *testing.T, r *road) {
+			onBothRoads(t, rigSetup{}, serve, func(r *road) {
+				t := r.t
 				for _, leave := range []func(w *roadWire){func(w *roadWire) { _ = w.Close() }, func(w *roadWire) { reset(tcpOf(w.halfConn)) }} {
 					w := r.wire().send(r.head("GET", "/", ""))
 					<-met

@@ -22,6 +22,8 @@ type laneRequest struct {
 	again  string // in its second reading; see policy.ReadPath
 	html   bool   // it accepts HTML
 	close  bool   // the client wants the connection to end behind the answer
+
+	trailers bool // the client understands those of an answer
 }
 
 // read takes the request whose head is held, and writes what goes to the origin into out. It is false if the lane leaves the
@@ -55,6 +57,9 @@ func (q *laneRequest) read(l *lane) bool {
 			l.out = append(l.out, line...)
 			l.out = append(l.out, "\r\n"...)
 		}
+	}
+	if q.trailers {
+		l.out = append(l.out, "Connection: TE\r\nTE: trailers\r\n"...)
 	}
 	l.out = append(l.out, "Via: 1.1 gracegate\r\n\r\n"...)
 	return true
@@ -173,7 +178,11 @@ func (q *laneRequest) field(l *lane, line []byte) (goesOn, ok bool) {
 		}
 		return !isProxyField(name), true
 	case 't':
-		return true, !is(name, "TE") && !is(name, "Trailer")
+		if is(name, "TE") {
+			q.trailers = true
+			return false, is(value, "trailers")
+		}
+		return true, !is(name, "Trailer")
 	case 'u':
 		return true, !is(name, "Upgrade")
 	}
@@ -185,7 +194,7 @@ func (q *laneRequest) connection(value []byte) bool {
 	switch {
 	case is(value, "close"):
 		q.close = true
-	case !is(value, "keep-alive"):
+	case !is(value, "keep-alive") && !is(value, "TE"):
 		return false
 	}
 	return true

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -113,6 +114,9 @@ func (t *originTripper) roundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := t.over(r, f).RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) {
 			f.origin = info.Conn
+			if _, told := r.Header["Te"]; told && !overHTTP2(info.Conn) {
+				r.Header.Set("Connection", "TE") // which HTTP/2 does without, and refuses
+			}
 			f.reached(remoteOf(info.Conn))
 		},
 	})))
@@ -136,6 +140,11 @@ func (t *originTripper) roundTrip(r *http.Request) (*http.Response, error) {
 		resp.Body = &originBody{ReadCloser: resp.Body, resp: resp, flow: f, idle: t.idle}
 	}
 	return resp, nil
+}
+
+func overHTTP2(c net.Conn) bool {
+	secure, ok := c.(*tls.Conn)
+	return ok && secure.ConnectionState().NegotiatedProtocol == "h2"
 }
 
 // via is our entry of the field that tells the way of a message, with the version that we received it in.

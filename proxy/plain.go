@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/gracegate/gracegate/policy"
 	"github.com/gracegate/gracegate/policy/host"
 )
@@ -232,6 +234,16 @@ func (e *uploadError) Unwrap() error { return e.err }
 var hopByHop = []string{
 	"Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings",
 	"Proxy", // no field of HTTP, but origins that run CGI take it for their own proxy
+}
+
+// stripRequest is stripHopByHop for a request. That the client understands trailers goes on, since those of an answer do (RFC 9110,
+// section 10.1.4), unless it speaks HTTP/1.0.
+func stripRequest(r *http.Request) {
+	trailers := r.ProtoAtLeast(1, 1) && httpguts.HeaderValuesContainsToken(r.Header["Te"], "trailers")
+	stripHopByHop(r.Header)
+	if trailers {
+		r.Header["Te"] = []string{"trailers"}
+	}
 }
 
 // stripHopByHop removes what concerns this hop alone. What Connection names is removed too, except the fields on which
