@@ -222,25 +222,6 @@ func TestNobodyTalksIntoTheVoidForEver(t *testing.T) {
 	}
 }
 
-// Whoever takes a little from time to time is not idle.
-func TestASlowTakerIsNotIdle(t *testing.T) {
-	t.Parallel()
-	r := newRelayRig(t, time.Hour, nil)
-	go func() { _, _ = io.Copy(r.origin, endless{}) }()
-	moved := func() int64 { return r.watch.moved.Load() }
-	stuck := func() bool {
-		before := r.flow.out.Load()
-		time.Sleep(20 * time.Millisecond)
-		return before > spliceAfter && r.flow.out.Load() == before
-	}
-	soon(t, "the client takes nothing", stuck)
-	before, sent := moved(), r.flow.out.Load()
-	if _, err := io.CopyN(io.Discard, r.client, sent-1000); err != nil {
-		t.Fatal(err)
-	}
-	soon(t, "that counts as life", func() bool { return r.flow.out.Load() > sent && moved() > before })
-}
-
 func TestCutFromEverywhere(t *testing.T) {
 	t.Parallel()
 	r := newRelayRig(t, patience, nil)
