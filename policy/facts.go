@@ -43,9 +43,12 @@ const (
 	HelloUnreadable              // TLS by its first bytes, but malformed, over-long, unfinished or ambiguous
 )
 
-func (h Hello) String() string {
-	return word([]string{"", "present", "absent", "not-tls", "unreadable"}, h)
-}
+func (h Hello) String() string { return word(helloWords, h) }
+
+var helloWords = []string{"", "present", "absent", "not-tls", "unreadable"}
+
+// ParseHello reads the word of a Hello back. It is false for any other.
+func ParseHello(s string) (Hello, bool) { return parseWord[Hello](helloWords, s) }
 
 // ClockState tells whether the policy clock can be believed.
 type ClockState uint8

@@ -1,6 +1,9 @@
 package policy
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // Verdict is what happens to a flow. The zero value blocks, so that nothing passes by omission.
 type Verdict uint8
@@ -13,6 +16,9 @@ const (
 func (v Verdict) String() string { return word(verdictWords, v) }
 
 var verdictWords = []string{"block", "allow"}
+
+// ParseVerdict reads the word of a verdict back. It is false for any other.
+func ParseVerdict(s string) (Verdict, bool) { return parseWord[Verdict](verdictWords, s) }
 
 // State says why a verdict is what it is. The constants stand in order of strictness, the mildest first, so that the
 // strictest of several states is the largest.
@@ -48,6 +54,9 @@ var stateWords = []string{
 	"unmatched", "never-block", "out-of-scope", "open", "exempt", "waived", "stayed", "licensed", "advice", "notice", "grace",
 	"warn", "inseparable", "monitored", "after-floor", "unseen", "rule-blocked", "blocked", "guarded", "clock", "record",
 }
+
+// ParseState reads the word of a state back. It is false for any other.
+func ParseState(s string) (State, bool) { return parseWord[State](stateWords, s) }
 
 // Stage is how much of a flow is visible.
 type Stage uint8
@@ -158,6 +167,9 @@ var ChannelWords = []string{
 	"telemetry", "corporate", "revocation", "connectivity", "local",
 }
 
+// ParseChannel reads the word of a channel back. It is false for any other.
+func ParseChannel(s string) (Channel, bool) { return parseWord[Channel](ChannelWords, s) }
+
 // ChannelSet is a set of channels.
 type ChannelSet uint32
 
@@ -195,4 +207,9 @@ func word[T ~uint8](words []string, v T) string {
 		return words[v]
 	}
 	return "unknown"
+}
+
+func parseWord[T ~uint8](words []string, s string) (T, bool) {
+	i := slices.Index(words, s)
+	return T(max(i, 0)), i >= 0 //nolint:gosec // a type has fewer than 256 words
 }
