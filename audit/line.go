@@ -9,6 +9,9 @@ import (
 // ecsVersion is the version of the Elastic Common Schema that the names are from.
 const ecsVersion = "8.11.0"
 
+// dataset tells the lines of records from others.
+const dataset = "gracegate.flow"
+
 // appendRecord appends the line of a record, with its line feed. What is absent is left out; instants are RFC 3339 in UTC.
 // Always are members of every line, each behind its comma. They stand behind the message, as they do in the log.
 func appendRecord(to line, r *Record, always string) line {
@@ -16,7 +19,7 @@ func appendRecord(to line, r *Record, always string) line {
 	l.instant("@timestamp", r.Time)
 	l.text("message", message(r))
 	l = append(l, always...)
-	l = append(l, `,"ecs.version":"`+ecsVersion+`","event.dataset":"gracegate.flow","event.kind":"event"`...)
+	l = append(l, `,"ecs.version":"`+ecsVersion+`","event.dataset":"`+dataset+`","event.kind":"event"`...)
 	l.event(r)
 	l.client(r)
 	l.destination(r)

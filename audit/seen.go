@@ -1,7 +1,9 @@
 package audit
 
 import (
+	"cmp"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/gracegate/gracegate/policy"
@@ -50,17 +52,62 @@ type Seen struct {
 // Counts reports whether a record adds to what was seen: each flow counts once, when it is refused or over.
 func Counts(r *Record) bool { return r.Event == Refused || r.Event == End }
 
-// KeyOf tells what flow a record is about, for counting.
+// KeyOf tells what flow a record is about, for counting. Its texts are as a reader of the record's line gets them, so that
+// the record and what [Parse] makes of its line count as alike. What cannot be a MAC address is left out.
 func KeyOf(r *Record) SeenKey {
 	verdict, state, category, id := r.outcome()
 	return SeenKey{
 		Hour:   r.PolicyTime.UTC().Truncate(time.Hour),
-		Client: r.Client.Addr(), User: r.User, MAC: r.MAC, Site: r.Site,
-		Kind: r.Kind, Method: r.Method, Scheme: r.Scheme, Host: r.Host, Port: r.Port, Path: r.Path,
+		Client: host.ClientAddr(r.Client.Addr()), User: asRead(r.User), MAC: canonicalMAC(r.MAC), Site: asRead(r.Site),
+		Kind: asRead(r.Kind), Method: asRead(r.Method), Scheme: asRead(r.Scheme), Host: r.Host, Port: r.Port, Path: asRead(r.Path),
 		SNI: r.SNI, Hello: r.Hello, ECH: r.ECH,
-		Vendor: r.Vendor, Channels: policy.Channels(r.Channels...),
-		Verdict: verdict, State: state, Category: category, ID: id,
+		Vendor: asRead(r.Vendor), Channels: policy.Channels(r.Channels...),
+		Verdict: verdict, State: state, Category: asRead(category), ID: asRead(id),
 	}
+}
+
+// canonicalMAC returns a MAC address in lower case with colons, and nothing for what cannot be one.
+func canonicalMAC(mac string) string {
+	mac = strings.ToLower(strings.ReplaceAll(mac, "-", ":"))
+	if len(mac) > maxMAC || strings.Trim(mac, "0123456789abcdef:") != "" {
+		return ""
+	}
+	return mac
+}
+
+// maxMAC is the length of the longest MAC address that Go reads, an IPoIB one of 20 bytes.
+const maxMAC = 20*3 - 1
+
+// Compare orders keys by their members, one after the other.
+func (k *SeenKey) Compare(other *SeenKey) int {
+	if c := cmp.Or(
+		k.Hour.Compare(other.Hour),
+		k.Client.Compare(other.Client), cmp.Compare(k.User, other.User), cmp.Compare(k.MAC, other.MAC), cmp.Compare(k.Site, other.Site),
+	); c != 0 {
+		return c
+	}
+	if c := cmp.Or(
+		cmp.Compare(k.Kind, other.Kind), cmp.Compare(k.Method, other.Method), cmp.Compare(k.Scheme, other.Scheme),
+		cmp.Compare(k.Host.String(), other.Host.String()), cmp.Compare(k.Port, other.Port), cmp.Compare(k.Path, other.Path),
+		cmp.Compare(k.SNI.String(), other.SNI.String()), cmp.Compare(k.Hello, other.Hello), compareBool(k.ECH, other.ECH),
+	); c != 0 {
+		return c
+	}
+	return cmp.Or(
+		cmp.Compare(k.Vendor, other.Vendor), cmp.Compare(k.Channels, other.Channels), cmp.Compare(k.Verdict, other.Verdict),
+		cmp.Compare(k.State, other.State), cmp.Compare(k.Category, other.Category), cmp.Compare(k.ID, other.ID),
+	)
+}
+
+// compareBool puts false before true.
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
 }
 
 // outcome is what came of the flow and what decided it: a guard comes before the policy, whatever that would have said.

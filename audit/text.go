@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"encoding/json"
 	"fmt"
 	"unicode"
 	"unicode/utf16"
@@ -24,6 +25,18 @@ func appendText(to []byte, s string) []byte {
 		return append(to, s...)
 	}
 	return appendEscaped(to, s)
+}
+
+// asRead returns what a reader of a line gets of a text: that text, unless it had to be cut, or something in it spelled out.
+func asRead(s string) string {
+	if plain(s) {
+		return s
+	}
+	var read string
+	if err := json.Unmarshal(append(appendEscaped([]byte{'"'}, s), '"'), &read); err != nil {
+		panic(err) // what appendEscaped makes is JSON
+	}
+	return read
 }
 
 func appendEscaped(to []byte, s string) []byte {
