@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"policy/catalog": {"policy", "policy/source"},
 	"audit":          {"policy", "policy/host"},
 	"audit/journal":  {"audit"},
+	"audit/sqlite":   {"policy", "policy/host", "audit"},
 	"certs":          {"policy/host"},
 	"config":         {"policy/host"},
 	"proxy":          {"policy", "policy/host", "policy/instant", "audit", "proxy/hello"},
@@ -51,6 +52,7 @@ var confined = []struct {
 }{
 	{"github.com/spf13/viper", "", "config/*.go", 1, "settings are resolved in one place"},
 	{"github.com/elazarl/goproxy", "", "proxy/*.go", 2, "the library's edges are fenced where it is called"},
+	{"modernc.org/sqlite", "", "audit/sqlite/*.go", 2, "SQL is spoken in one package"},
 	{module + "/proxy", "cmd/gracegate", "cmd/gracegate/wire.go", 1, "the parts are joined in one file"},
 	{module + "/certs", "cmd/gracegate", "cmd/gracegate/wire*.go", 2, "the parts are joined in one file, the CA in a second"},
 }

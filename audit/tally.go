@@ -3,6 +3,7 @@ package audit
 import (
 	"hash/maphash"
 	"maps"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -70,8 +71,8 @@ func (t *Tally) Add(r *Record) {
 	if r.Ended == "cut" {
 		sum.Cuts++
 	}
-	sum.BytesIn += r.BytesIn
-	sum.BytesOut += r.BytesOut
+	sum.BytesIn += min(r.BytesIn, math.MaxInt64-sum.BytesIn) // a line that is read back may say anything
+	sum.BytesOut += min(r.BytesOut, math.MaxInt64-sum.BytesOut)
 }
 
 // Full reports whether there are so many keys that they should be taken.

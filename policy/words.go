@@ -211,5 +211,5 @@ func word[T ~uint8](words []string, v T) string {
 
 func parseWord[T ~uint8](words []string, s string) (T, bool) {
 	i := slices.Index(words, s)
-	return T(max(i, 0)), i >= 0 //nolint:gosec // a type has fewer than 256 words
+	return T(max(i, 0)), i >= 0
 }
