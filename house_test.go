@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"policy/catalog": {"policy", "policy/source"},
 	"audit":          {"policy", "policy/host"},
 	"audit/journal":  {"audit"},
+	"audit/index":    {"audit", "audit/journal", "audit/sqlite"},
 	"audit/sqlite":   {"policy", "policy/host", "audit"},
 	"certs":          {"policy/host"},
 	"config":         {"policy/host"},
@@ -38,7 +39,7 @@ var mayImport = map[string][]string{
 	"console":        {"policy", "audit"},
 	"cmd/gracegate": {
 		"policy", "policy/host", "policy/instant", "policy/match", "policy/source", "policy/catalog", "policy/clock",
-		"proxy", "proxy/hello", "proxy/divert", "audit", "audit/journal", "certs", "config", "console",
+		"proxy", "proxy/hello", "proxy/divert", "audit", "audit/journal", "audit/sqlite", "audit/index", "certs", "config", "console",
 	},
 }
 

@@ -1,0 +1,250 @@
+// Package index keeps the database of what was seen (audit/sqlite) up with the journal (audit/journal). It counts records as they are
+// written, and reads from the journal what it missed: before the process began, while the database failed, or because records came
+// too fast. So the database may be behind for a while, and is never wrong; if it is lost it is made anew.
+package index
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/gracegate/gracegate/audit"
+	"github.com/gracegate/gracegate/audit/journal"
+	"github.com/gracegate/gracegate/audit/sqlite"
+)
+
+const (
+	// flushEvery is how far behind the database is as a rule.
+	flushEvery = 5 * time.Second
+	pruneEvery = time.Hour
+
+	maxKeys  = 4096   // sums that are held before they are added
+	maxStep  = 50_000 // records that are read back before their sums are added
+	pauseFor = 30 * time.Second
+)
+
+// Config is what an index is made of.
+type Config struct {
+	Database string // its file
+	Journal  string // the directory
+	Next     func() uint64
+	Retain   time.Duration // hours before are removed; 0: never
+	Log      *zap.Logger
+}
+
+// Index is an [audit.Sink] behind the journal. It takes every record, and never fails: what it cannot count now it reads back later.
+type Index struct {
+	cfg Config
+
+	mu     sync.Mutex
+	db     *sqlite.DB
+	tally  *audit.Tally
+	from   uint64 // the first record in the tally
+	next   uint64 // the first that is not
+	failed error
+	again  time.Time // when to try again after that
+}
+
+// Open opens the database, or makes it. One that counts records which the journal does not hold is made anew: it belongs to another
+// journal, or a power failure took the last of this one.
+func Open(ctx context.Context, cfg Config) (*Index, error) {
+	x := &Index{cfg: cfg, tally: audit.NewTally(maxKeys)}
+	if cfg.Log == nil {
+		x.cfg.Log = zap.NewNop()
+	}
+	var err error
+	if x.db, err = sqlite.Open(ctx, cfg.Database); err != nil {
+		return nil, err
+	}
+	if err := x.rewind(ctx); err != nil {
+		return nil, errors.Join(err, x.db.Close())
+	}
+	if x.next <= cfg.Next() {
+		return x, nil
+	}
+	x.cfg.Log.Warn("the database counts records that the journal does not hold: it is made anew", zap.Uint64("counts", x.next), zap.Uint64("journal", cfg.Next()))
+	err = x.db.Close()
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if removed := os.Remove(cfg.Database + suffix); !errors.Is(removed, os.ErrNotExist) {
+			err = errors.Join(err, removed)
+		}
+	}
+	if err == nil {
+		x.db, err = sqlite.Open(ctx, cfg.Database)
+	}
+	if err == nil {
+		err = x.rewind(ctx)
+	}
+	return x, err
+}
+
+// rewind begins anew behind what the database counts.
+func (x *Index) rewind(ctx context.Context) error {
+	next, err := x.db.Next(ctx)
+	if err != nil {
+		return err
+	}
+	x.tally = audit.NewTally(maxKeys)
+	x.from, x.next = next, next
+	return nil
+}
+
+// Write counts records. It implements [audit.Sink].
+func (x *Index) Write(records []*audit.Record) (written int, err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, r := range records {
+		switch {
+		case x.failed != nil || !r.Numbered || r.Sequence < x.next:
+		case r.Sequence > x.next:
+			x.note(x.catchUp(context.Background(), r.Sequence+1))
+		default:
+			x.tally.Add(r)
+			x.next++
+			if x.tally.Full() {
+				x.note(x.flush(context.Background()))
+			}
+		}
+	}
+	return len(records), nil
+}
+
+// catchUp counts the records up to, but not including, one, as the journal has them. Some at the beginning may be removed by now.
+func (x *Index) catchUp(ctx context.Context, end uint64) error {
+	step := x.next
+	for line, err := range journal.Read(x.cfg.Journal, x.next) {
+		if err != nil {
+			return err
+		}
+		if line.Sequence >= end {
+			break
+		}
+		r, _, err := audit.Parse(line.Text)
+		if err != nil {
+			x.cfg.Log.Error("a record of the journal cannot be counted", zap.Uint64("record", line.Sequence), zap.Error(err))
+		} else {
+			x.tally.Add(&r)
+		}
+		x.next = line.Sequence + 1
+		if x.tally.Full() || x.next-step >= maxStep {
+			if err := x.flush(ctx); err != nil {
+				return err
+			}
+			step = x.next
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	if x.next < end {
+		return fmt.Errorf("the journal does not hold the records from %d to %d", x.next, end-1)
+	}
+	return nil
+}
+
+// flush adds what was counted to the database.
+func (x *Index) flush(ctx context.Context) error {
+	if x.next == x.from {
+		return nil
+	}
+	if err := x.db.Add(ctx, x.from, x.next, x.tally.Take()); err != nil {
+		return err
+	}
+	x.from = x.next
+	return nil
+}
+
+// note notes a failure. What was counted since the last success is counted anew later.
+func (x *Index) note(err error) {
+	if err == nil {
+		return
+	}
+	if x.failed == nil {
+		x.cfg.Log.Error("the database of what was seen falls behind; it is tried again", zap.Error(err))
+	}
+	x.failed, x.again = err, time.Now().Add(pauseFor)
+}
+
+// tick adds what was counted, and recovers from a failure once it is time.
+func (x *Index) tick(ctx context.Context) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.failed == nil {
+		x.note(x.flush(ctx))
+		return
+	}
+	if time.Now().Before(x.again) {
+		return
+	}
+	err := x.rewind(ctx)
+	if err == nil {
+		err = x.catchUp(ctx, x.cfg.Next())
+	}
+	if err == nil {
+		err = x.flush(ctx)
+	}
+	if err == nil {
+		x.failed = nil
+		x.cfg.Log.Info("the database of what was seen has caught up")
+		return
+	}
+	x.note(err)
+}
+
+// CatchUp counts all that the journal holds.
+func (x *Index) CatchUp(ctx context.Context) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if err := x.catchUp(ctx, x.cfg.Next()); err != nil {
+		return err
+	}
+	return x.flush(ctx)
+}
+
+// Run catches up, and then adds what was counted every few seconds, until ctx ends.
+func (x *Index) Run(ctx context.Context) {
+	if err := x.CatchUp(ctx); err != nil && ctx.Err() == nil {
+		x.mu.Lock()
+		x.note(err)
+		x.mu.Unlock()
+	}
+	flush, prune := time.NewTicker(flushEvery), time.NewTicker(pruneEvery)
+	defer flush.Stop()
+	defer prune.Stop()
+	x.prune(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-flush.C:
+			x.tick(ctx)
+		case <-prune.C:
+			x.prune(ctx)
+		}
+	}
+}
+
+func (x *Index) prune(ctx context.Context) {
+	if x.cfg.Retain <= 0 {
+		return
+	}
+	if err := x.db.Prune(ctx, time.Now().Add(-x.cfg.Retain)); err != nil && ctx.Err() == nil {
+		x.cfg.Log.Error("what was seen long ago was not removed from the database", zap.Error(err))
+	}
+}
+
+// Close adds what was counted, and closes the database. No record may come any more.
+func (x *Index) Close() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var err error
+	if x.failed == nil {
+		err = x.flush(context.Background())
+	}
+	return errors.Join(err, x.db.Close())
+}
