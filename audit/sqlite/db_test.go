@@ -186,7 +186,7 @@ func checkNames(t *testing.T, d *DB, all []audit.Seen) {
 func TestPruneWhileAdding(t *testing.T) {
 	t.Parallel()
 	d := newDB(t)
-	add(t, d, 0, 1, distinct(30_000, graceEnds))
+	add(t, d, 0, 1, distinct(4*pruneRows, graceEnds))
 	done := make(chan error)
 	go func() { done <- d.Prune(t.Context(), graceEnds.Add(time.Hour)) }()
 	from := uint64(1)

@@ -42,7 +42,7 @@ func TestFullDisk(t *testing.T) {
 		}
 	}()
 	ballast := filepath.Join(dir, "ballast")
-	if err := os.WriteFile(ballast, make([]byte, 1<<20), 0o600); err != nil {
+	if err := os.WriteFile(ballast, make([]byte, 3<<19), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	rnd, dull, from, failures := rand.New(rand.NewPCG(9, 9)), dullDB{}, uint64(0), 0

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	pruneRows = 10_000 // rows of one transaction, so that it is short
+	pruneRows = 2000 // rows of one transaction, so that it is short
 	pruneSeen = `DELETE FROM seen WHERE (hour, client, request, outcome) IN
 		(SELECT hour, client, request, outcome FROM seen WHERE hour < ? ORDER BY hour, client, request, outcome LIMIT ?)`
 )
