@@ -33,13 +33,14 @@ var mayImport = map[string][]string{
 	"audit/journal":  {"audit"},
 	"audit/index":    {"audit", "audit/journal", "audit/sqlite"},
 	"audit/sqlite":   {"policy", "policy/host", "audit"},
+	"audit/report":   {"audit", "policy", "policy/host"},
 	"certs":          {"policy/host"},
 	"config":         {"policy/host"},
 	"proxy":          {"policy", "policy/host", "policy/instant", "audit", "proxy/hello"},
 	"console":        {"policy", "audit"},
 	"cmd/gracegate": {
 		"policy", "policy/host", "policy/instant", "policy/match", "policy/source", "policy/catalog", "policy/clock",
-		"proxy", "proxy/hello", "proxy/divert", "audit", "audit/journal", "audit/sqlite", "audit/index", "certs", "config", "console",
+		"proxy", "proxy/hello", "proxy/divert", "audit", "audit/journal", "audit/sqlite", "audit/index", "audit/report", "certs", "config", "console",
 	},
 }
 
