@@ -72,7 +72,10 @@ func BenchmarkMillion(b *testing.B) {
 func BenchmarkRows(b *testing.B) {
 	p := testPolicy(b)
 	for b.Loop() {
-		for range manyRows(p, 1e6) {
+		for _, err := range manyRows(p, 1e6) {
+			if err != nil {
+				b.Fatal(err)
+			}
 		}
 	}
 }

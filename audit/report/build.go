@@ -13,8 +13,8 @@ import (
 	"github.com/gracegate/gracegate/policy"
 )
 
-// maxPeriod bounds a report: far more than any record covers, and well inside of what a time.Duration holds.
-const maxPeriod = 100 * 366 * day
+// MaxPeriod bounds a report: far more than any record covers, and well inside of what a time.Duration holds.
+const MaxPeriod = 100 * 366 * day
 
 // Build makes a report of what was seen in [Options.Hours], which is read once. Rows of one key may come more than once; the
 // order of the rows must be the same each time for the same report to come out. The first error of the sequence is returned.
@@ -22,7 +22,7 @@ func Build(p *policy.Policy, o *Options, seen iter.Seq2[audit.Seen, error]) (*Re
 	switch since, until := o.Hours(); {
 	case !since.Before(until):
 		return nil, errors.New("the period is empty")
-	case until.Sub(since) > maxPeriod || until.Sub(since) < 0:
+	case until.Sub(since) > MaxPeriod:
 		return nil, errors.New("the period is longer than a hundred years")
 	}
 	g := newGatherer(p, o)
@@ -103,7 +103,7 @@ func (g *gatherer) attempts() []Attempt {
 
 func (r *row) isDated() bool {
 	for s, n := range r.states {
-		if n > 0 && dated(policy.State(s)) { //nolint:gosec // G115: an index of an array of states
+		if n > 0 && dated(policy.State(s)) {
 			return true
 		}
 	}
@@ -123,7 +123,7 @@ func (g *gatherer) attempt(r *row) Attempt {
 	}
 	for s := len(r.states) - 1; s >= 0; s-- {
 		if n := r.states[s]; n > 0 {
-			a.States = append(a.States, State{policy.State(s).String(), n}) //nolint:gosec // G115: an index of an array of states
+			a.States = append(a.States, State{policy.State(s).String(), n})
 		}
 	}
 	if r.blocked.flows > 0 {

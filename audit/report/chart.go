@@ -51,7 +51,7 @@ const (
 )
 
 // Chart draws the trend.
-func (r *Report) Chart() *chart { //nolint:revive // its fields are for the template
+func (r *Report) Chart() *chart {
 	bins := r.Trend.Bins
 	c := &chart{Height: chartBase + 24, Base: chartBase}
 	most := int64(1)

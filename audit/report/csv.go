@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/gracegate/gracegate/policy"
 )
 
 // WriteCSV writes who still tries as one table (RFC 4180, with a line for the names of the columns). A cell that a spreadsheet
@@ -19,7 +17,7 @@ func (r *Report) WriteCSV(w io.Writer) error {
 		"device", "mac", "address", "user", "sites", "persons", "relay", "serves", "vendor", "channels", "first_seen", "last_seen", "attempts",
 		"blocked", "first_blocked", "last_blocked", "blocked_since", "cut", "passed_in_grace", "waived", "monitored",
 	}
-	for s := policy.State(0); s < states; s++ {
+	for s := range states {
 		head = append(head, "state_"+strings.ReplaceAll(s.String(), "-", "_"))
 	}
 	head = append(head, "trend", "first_half", "second_half", "waivers", "hosts", "more_hosts", "many_hosts", "bytes_in", "bytes_out")
@@ -55,7 +53,7 @@ func (a *Attempt) cells() []string {
 	for _, s := range a.States {
 		byState[s.State] = s.Flows
 	}
-	for s := policy.State(0); s < states; s++ {
+	for s := range states {
 		list = append(list, number(byState[s.String()]))
 	}
 	hosts := make([]string, len(a.Hosts))

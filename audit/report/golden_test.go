@@ -69,10 +69,10 @@ func smallRecords(p *policy.Policy) []*audit.Record {
 	}
 }
 
-func smallReport(t testing.TB) *Report {
-	t.Helper()
-	p := testPolicy(t)
-	return build(t, p, monthOptions(), sum(smallRecords(p)))
+func smallReport(tb testing.TB) *Report {
+	tb.Helper()
+	p := testPolicy(tb)
+	return build(tb, p, monthOptions(), sum(smallRecords(p)))
 }
 
 func TestGolden(t *testing.T) {
@@ -99,9 +99,9 @@ func TestGolden(t *testing.T) {
 }
 
 // hostileReport has a device for each hostile user name, and hostile words where else they could come from a record.
-func hostileReport(t testing.TB) *Report {
-	t.Helper()
-	p := testPolicy(t)
+func hostileReport(tb testing.TB) *Report {
+	tb.Helper()
+	p := testPolicy(tb)
 	var list []*audit.Record
 	for i, name := range hostile {
 		f := tunnelTo("s01.upd.acme.example")
@@ -121,7 +121,7 @@ func hostileReport(t testing.TB) *Report {
 	o := monthOptions()
 	o.Operator, o.Gateway, o.Vendor, o.Site = Operator{hostile[0], hostile[7], "javascript:alert(1)"}, hostile[8], hostile[12], hostile[13]
 	o.Integrity.Problem, o.Integrity.Verified = hostile[12], false
-	return build(t, p, o, sum(list))
+	return build(tb, p, o, sum(list))
 }
 
 // Whatever a stranger chose, each format holds it as one line, or cell, of what can be shown.
@@ -158,14 +158,14 @@ func TestHostile(t *testing.T) {
 // checkLines tells whether text of a stranger stands at the beginning of a line, or as markup within one.
 func checkLines(t *testing.T, text, markdown string) {
 	t.Helper()
-	for _, line := range strings.Split(text+markdown, "\n") {
+	for line := range strings.SplitSeq(text+markdown, "\n") {
 		if strings.HasPrefix(line, "b: c") || line == "- d" {
 			t.Errorf("a line is injected: %q", line)
 		}
 	}
 	escaped := regexp.MustCompile(`\\.`)
 	columns := 0
-	for _, line := range strings.Split(markdown, "\n") {
+	for line := range strings.SplitSeq(markdown, "\n") {
 		if !strings.HasPrefix(line, "|") {
 			columns = 0
 			continue
@@ -212,7 +212,7 @@ func checkPage(t *testing.T, page string) {
 	t.Helper()
 	page = page[:strings.Index(page, "<style>")] + page[strings.Index(page, "</style>"):]
 	known := map[string]bool{}
-	for _, name := range strings.Fields("html head meta title style body main header footer section nav p h1 h2 dl div dt dd ul ol li a code time strong table thead tbody tr th td br span figure figcaption svg g rect line path text details summary b") {
+	for name := range strings.FieldsSeq("html head meta title style body main header footer section nav p h1 h2 dl div dt dd ul ol li a code time strong table thead tbody tr th td br span figure figcaption svg g rect line path text details summary b") {
 		known[name] = true
 	}
 	for _, m := range element.FindAllStringSubmatch(page, -1) {

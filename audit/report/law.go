@@ -124,7 +124,7 @@ func (g *gatherer) passedIn() []Passed {
 	}
 	type joined struct {
 		Passed
-		devices set
+		members set
 	}
 	phases := map[phaseKey]*joined{}
 	for _, key := range slices.SortedFunc(maps.Keys(g.passed), comparePassed) {
@@ -142,7 +142,7 @@ func (g *gatherer) passedIn() []Passed {
 			j = &joined{Passed: p}
 			phases[pk] = j
 		}
-		j.devices.join(group.devices)
+		j.members.join(group.devices)
 		j.Flows += group.flows
 		j.Cut += group.cut
 		j.BytesIn += group.in
@@ -158,7 +158,7 @@ func (g *gatherer) passedIn() []Passed {
 	}
 	list := make([]Passed, 0, len(phases))
 	for _, j := range phases {
-		j.Passed.Devices = j.devices.len()
+		j.Devices = j.members.len()
 		list = append(list, j.Passed)
 	}
 	slices.SortFunc(list, func(a, b Passed) int {

@@ -105,8 +105,8 @@ waivers:
 `
 )
 
-func testPolicy(t testing.TB) *policy.Policy {
-	t.Helper()
+func testPolicy(tb testing.TB) *policy.Policy {
+	tb.Helper()
 	var vendors []policy.Vendor
 	var restrictions []policy.Restriction
 	var problems policy.Problems
@@ -120,15 +120,15 @@ func testPolicy(t testing.TB) *policy.Policy {
 	}
 	op, more := source.Operator(source.File{Name: "policy.yaml", Data: []byte(operatorYAML)})
 	if err := append(problems, more...).Err(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	catalog, err := policy.NewCatalog(vendors, restrictions, []policy.Jurisdiction{{ID: "US", Name: "Us"}}, "0123456789abcdef")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	p, err := policy.Compile(catalog, &op, policy.Options{Revision: "fedcba9876543210", RecordFaults: policy.Block})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return p
 }
@@ -296,11 +296,11 @@ func each(all []audit.Seen) iter.Seq2[audit.Seen, error] {
 	}
 }
 
-func build(t testing.TB, p *policy.Policy, o *Options, all []audit.Seen) *Report {
-	t.Helper()
+func build(tb testing.TB, p *policy.Policy, o *Options, all []audit.Seen) *Report {
+	tb.Helper()
 	r, err := Build(p, o, each(all))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return r
 }

@@ -67,8 +67,8 @@ func (d *dull) add(p *policy.Policy, r *audit.Record, at time.Time) {
 	}
 	what := asked(r.Vendor, channels)
 	today := d.days[date(r.PolicyTime)]
-	switch {
-	case state == "blocked" || state == "rule-blocked":
+	switch state {
+	case "blocked", "rule-blocked":
 		d.blocked++
 		today[0]++
 		d.blockedDevices[device] = true
@@ -79,17 +79,17 @@ func (d *dull) add(p *policy.Policy, r *audit.Record, at time.Time) {
 			was := d.passed[r.Cause.ID+"/"+what]
 			d.passed[r.Cause.ID+"/"+what] = [3]int64{was[0], was[1] + r.BytesOut, was[2] + 1}
 		}
-	case state == "grace" || state == "warn":
+	case "grace", "warn":
 		d.grace++
 		today[1]++
 		d.bytes += r.BytesOut
 		d.graceDevices[device] = true
 		was := d.passed[r.Cause.ID+"/"+what]
 		d.passed[r.Cause.ID+"/"+what] = [3]int64{was[0] + 1, was[1] + r.BytesOut, was[2]}
-	case state == "waived":
+	case "waived":
 		d.waived++
 		today[2]++
-	case state == "monitored":
+	case "monitored":
 		d.monitored++
 		today[3]++
 	}
@@ -153,6 +153,9 @@ func TestReportEqualsDull(t *testing.T) {
 			if pair[0] != pair[1] {
 				t.Errorf("seed %d: %s are %d, want %d", seed, name, pair[0], pair[1])
 			}
+		}
+		if strings.Contains(strings.Join(r.Notes, "\n"), "decided then otherwise") {
+			t.Errorf("seed %d: the policy has not changed, and yet %q", seed, r.Notes)
 		}
 		checkAttempts(t, r, d)
 		checkRest(t, r, d)
@@ -363,11 +366,11 @@ var formats = map[string]func(*Report, io.Writer) error{
 	"txt": (*Report).WriteText, "md": (*Report).WriteMarkdown, "csv": (*Report).WriteCSV, "json": (*Report).WriteJSON, "html": (*Report).WriteHTML,
 }
 
-func written(t testing.TB, r *Report, format string) string {
-	t.Helper()
+func written(tb testing.TB, r *Report, format string) string {
+	tb.Helper()
 	var b bytes.Buffer
 	if err := formats[format](r, &b); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b.String()
 }

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gracegate/gracegate/audit"
+	reports "github.com/gracegate/gracegate/audit/report"
+	"github.com/gracegate/gracegate/config"
+	"github.com/gracegate/gracegate/policy"
+)
+
+// reportPeriod is what a report covers unless told otherwise.
+const reportPeriod = 30 * 24 * time.Hour
+
+// reportFormats are the ways to write a report.
+var reportFormats = map[string]func(*reports.Report, io.Writer) error{
+	"text": (*reports.Report).WriteText,
+	"html": (*reports.Report).WriteHTML,
+	"json": (*reports.Report).WriteJSON,
+	"csv":  (*reports.Report).WriteCSV,
+	"md":   (*reports.Report).WriteMarkdown,
+}
+
+// seenSource has what was seen, summed up by the hour.
+type seenSource interface {
+	// Seen gives the sums of the hours in [since, until), in order; only those of a vendor or site that is not empty. It
+	// ends after an error.
+	Seen(ctx context.Context, since, until time.Time, vendor, site string) iter.Seq2[audit.Seen, error]
+}
+
+// openSeen opens the database of what was seen, for reading.
+func openSeen(cfg *config.Config) (source seenSource, closeSource func() error, err error) {
+	return nil, nil, failed(fmt.Errorf("no database in %s", cfg.Data.Dir), "data.dir names the directory of what the gateway keeps")
+}
+
+// reportQuestion is what a report is asked for, as it was written.
+type reportQuestion struct {
+	since, until, at string
+	vendor, site     string
+	format, output   string
+}
+
+func newReport() *cobra.Command { return reportCommand(openSeen, time.Now) }
+
+// reportCommand is the command with its source, and its clock for what is not told.
+func reportCommand(open func(*config.Config) (seenSource, func() error, error), now func() time.Time) *cobra.Command {
+	var q reportQuestion
+	cmd := &cobra.Command{
+		Use:   "report",
+		Short: "Tell who still tries, what passed in grace and under which text, and what stops next",
+		Long: "Tell from the record of a period which devices ask for what ended or will end, since when, what passed in its\n" +
+			"grace period and under which text, which waivers were used, and what stops next and whom that hits. The record\n" +
+			"is summed up by whole hours of UTC: the period is widened to them. The same record, policy, period and --at\n" +
+			"give the same bytes. On a simulated clock name --at and --until: the record has the times of that clock.",
+		Example: "  gracegate report --format html --output report.html\n" +
+			"  gracegate report --since 2024-09-01T00:00:00-04:00 --until 2024-10-01T00:00:00-04:00 --site boston",
+		Args: noArguments,
+	}
+	f := cmd.Flags()
+	config.AddFlags(f, config.GroupPolicy, config.GroupOperator, config.GroupData)
+	f.StringVar(&q.since, "since", "", "the first `instant` of the period, RFC 3339 with an offset (default 30 days before its end)")
+	f.StringVar(&q.until, "until", "", "the `instant` that ends the period, and is not in it (default --at)")
+	f.StringVar(&q.at, "at", "", "the `instant` of the report: what stops next comes after it (default now)")
+	f.StringVar(&q.vendor, "vendor", "", "only what was asked of this `vendor`")
+	f.StringVar(&q.site, "site", "", "only clients of this `site` of the policy")
+	f.StringVar(&q.format, "format", "text", "`format`: text, html, json, csv or md")
+	f.StringVar(&q.output, "output", "", "write to this `file`, which is there whole or not at all")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		write, ok := reportFormats[q.format]
+		if !ok {
+			return invalid(fmt.Errorf("--format %q is none of the formats", q.format), "text, html, json, csv or md")
+		}
+		o, err := q.options(now())
+		if err != nil {
+			return err
+		}
+		cfg, err := config.Load(cmd.Flags())
+		if err != nil {
+			return err
+		}
+		r, err := makeReport(cmd.Context(), cfg, o, open)
+		if err != nil {
+			return err
+		}
+		if q.output == "" {
+			return failed(buffered(cmd.OutOrStdout(), func(w io.Writer) error { return write(r, w) }), "")
+		}
+		return writeWhole(q.output, func(w io.Writer) error { return write(r, w) })
+	}
+	return cmd
+}
+
+// options are the question with what was left out.
+func (q *reportQuestion) options(now time.Time) (*reports.Options, error) {
+	o := &reports.Options{At: now.UTC().Round(0), Vendor: q.vendor, Site: q.site, Software: "gracegate " + version()}
+	var err error
+	if q.at != "" {
+		if o.At, err = parseAt("--at", q.at); err != nil {
+			return nil, err
+		}
+	}
+	o.Until = o.At
+	if q.until != "" {
+		if o.Until, err = parseAt("--until", q.until); err != nil {
+			return nil, err
+		}
+	}
+	o.Since = o.Until.Add(-reportPeriod)
+	if q.since != "" {
+		if o.Since, err = parseAt("--since", q.since); err != nil {
+			return nil, err
+		}
+	}
+	if !o.Since.Before(o.Until) {
+		return nil, invalid(fmt.Errorf("the period from %s until %s is empty", o.Since.Format(time.RFC3339Nano), o.Until.Format(time.RFC3339Nano)),
+			"--since is before --until, which is now unless it is given")
+	}
+	if o.Until.Sub(o.Since) >= reports.MaxPeriod {
+		return nil, invalid(errors.New("the period is a hundred years or longer"), "--since and --until bound what is told")
+	}
+	return o, nil
+}
+
+// makeReport reads the record under the policy that is configured.
+func makeReport(ctx context.Context, cfg *config.Config, o *reports.Options, open func(*config.Config) (seenSource, func() error, error)) (r *reports.Report, err error) {
+	p, err := (&law{cfg: cfg}).build(nil)
+	if err != nil {
+		return nil, err
+	}
+	o.PolicyFile = cfg.Policy.File
+	o.Operator = reports.Operator{Name: cfg.Operator.Name, Contact: cfg.Operator.Contact, URL: cfg.Operator.URL}
+	if o.Gateway, err = os.Hostname(); err != nil {
+		return nil, failed(err, "")
+	}
+	source, closeSource, err := open(cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if closing := closeSource(); err == nil {
+			err = failed(closing, "")
+		}
+	}()
+	since, until := o.Hours()
+	r, err = reports.Build(p, o, source.Seen(ctx, since, until, o.Vendor, o.Site))
+	if err != nil {
+		return nil, failed(err, "")
+	}
+	if r.Summary.Flows == 0 { // a slip of the pen must not pass for good news
+		return r, knownNames(p, o)
+	}
+	return r, nil
+}
+
+// knownNames refuses a vendor or site that the policy does not have.
+func knownNames(p *policy.Policy, o *reports.Options) error {
+	vendor := func(v policy.Vendor) bool { return v.ID == o.Vendor }
+	if o.Vendor != "" && !slices.ContainsFunc(p.Catalog().Vendors, vendor) && !slices.ContainsFunc(p.Operator().Vendors, vendor) {
+		return invalid(fmt.Errorf("the record has nothing of a vendor %q, and neither has the catalogue", o.Vendor), "the id of a vendor, as explain tells it")
+	}
+	sites := make([]string, len(p.Operator().Sites))
+	for i := range sites {
+		sites[i] = p.Operator().Sites[i].Name
+	}
+	if o.Site != "" && !slices.Contains(sites, o.Site) {
+		hint := "the policy has no sites"
+		if len(sites) > 0 {
+			hint = "the policy has " + strings.Join(sites, ", ")
+		}
+		return invalid(fmt.Errorf("the record has nothing of a site %q, and neither has the policy", o.Site), hint)
+	}
+	return nil
+}
+
+func buffered(w io.Writer, write func(io.Writer) error) error {
+	b := bufio.NewWriter(w)
+	if err := write(b); err != nil {
+		return err
+	}
+	return b.Flush()
+}
+
+// writeWhole writes a file that only its owner may read, and puts it in its place when it is whole.
+func writeWhole(name string, write func(io.Writer) error) (err error) {
+	const hint = "--output names a file that can be written"
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return invalid(fmt.Errorf("%s is no file", name), hint)
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return failed(err, hint)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(name), ".gracegate-report-*")
+	if err != nil {
+		return failed(err, hint)
+	}
+	defer func() { _ = os.Remove(tmp.Name()) }() // gone already if it was renamed
+	err = buffered(tmp, write)
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if closing := tmp.Close(); err == nil {
+		err = closing
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), name)
+	}
+	return failed(err, hint)
+}
