@@ -69,7 +69,11 @@ func (r *Report) Chart() *chart {
 	}
 	c.Labels = r.Trend.labels()
 	for i := range r.Trend.Deadlines {
-		c.Marks = append(c.Marks, r.Trend.mark(i))
+		if d := &r.Trend.Deadlines[i]; i > 0 && d.Instant.At.Equal(r.Trend.Deadlines[i-1].Instant.At) {
+			c.Marks[len(c.Marks)-1].Line += "\n" + d.Line()
+		} else {
+			c.Marks = append(c.Marks, r.Trend.mark(d, len(c.Marks)))
+		}
 	}
 	c.Describe = fmt.Sprintf("Attempts by time: blocked %s, passed in grace %s, waived %s, monitored %s. The table below has the figures.",
 		count(r.Summary.Blocked), count(r.Summary.Grace), count(r.Summary.Waived), count(r.Summary.Monitored))
@@ -149,11 +153,10 @@ func (t *Trend) place(at time.Time) float64 {
 	return 1
 }
 
-// mark is the line of a deadline. Names that are close to each other stand on different heights.
-func (t *Trend) mark(i int) mark {
-	d := &t.Deadlines[i]
+// mark is the line of the n-th instant that has deadlines. Names that are close to each other stand on different heights.
+func (t *Trend) mark(d *Deadline, n int) mark {
 	at := t.place(d.Instant.At)
-	m := mark{X: percent(at * 100), Name: DeadlineName(i), Anchor: "middle", Y: 12 + float64(i%3)*13, Line: d.Line()}
+	m := mark{X: percent(at * 100), Name: letter(n), Anchor: "middle", Y: 12 + float64(n%3)*13, Line: d.Line()}
 	if at < 0.02 {
 		m.Anchor = "start"
 	} else if at > 0.98 {
@@ -162,11 +165,22 @@ func (t *Trend) mark(i int) mark {
 	return m
 }
 
-// DeadlineName is what a deadline is called in the chart: A to Z, then A1 and so on.
-func DeadlineName(i int) string {
-	name := string(rune('A' + i%26))
-	if i >= 26 {
-		name += fmt.Sprint(i / 26)
+// Name is what the i-th deadline is called in the chart: those of one instant are called the same.
+func (t *Trend) Name(i int) string {
+	n := 0
+	for k := 1; k <= i; k++ {
+		if !t.Deadlines[k].Instant.At.Equal(t.Deadlines[k-1].Instant.At) {
+			n++
+		}
+	}
+	return letter(n)
+}
+
+// letter counts from A to Z, then A1 and so on.
+func letter(n int) string {
+	name := string(rune('A' + n%26))
+	if n >= 26 {
+		name += fmt.Sprint(n / 26)
 	}
 	return name
 }

@@ -21,7 +21,7 @@ var (
 var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"style":  func() template.CSS { return template.CSS(pageStyle) }, //nolint:gosec // G203: our own, embedded
 	"policy": func() string { return securityPolicy },
-	"count":  count, "plural": plural, "size": size, "asked": asked, "deadline": DeadlineName, "left": left,
+	"count":  count, "plural": plural, "size": size, "asked": asked, "left": left,
 	"second":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
 	"minute":  func(t time.Time) string { return exactly(t.UTC(), "") },
 	"rfc3339": func(t time.Time) string { return rfc3339(&t) },
