@@ -128,7 +128,7 @@ func (g *gatherer) attempt(r *row) Attempt {
 	}
 	if r.blocked.flows > 0 {
 		a.FirstBlocked, a.LastBlocked = instantOf(r.blocked.first), instantOf(r.blocked.last)
-		a.BlockedSince = g.blockedSince(&r.ended)
+		a.BlockedSince = g.blockedSince(r)
 	}
 	a.Hosts, a.MoreHosts = topHosts(r)
 	return a

@@ -35,6 +35,8 @@ type gatherer struct {
 	ahead    map[aheadKey]*group
 	ends     map[endKey]*group
 
+	told map[endKey]*Instant // deadlines that attempts were after
+
 	total   Summary
 	differs int64 // flows of which the policy as it is now says something else than what was recorded
 }
@@ -191,7 +193,7 @@ func (s *set) join(with set) {
 func newGatherer(p *policy.Policy, o *Options) *gatherer {
 	g := &gatherer{
 		policy: p, at: o.At, deviceOf: map[deviceKey]*device{}, rows: map[rowKey]*row{}, outcomes: map[outcomeKey]*group{},
-		waivers: map[string]*group{}, passed: map[passedKey]*group{}, ahead: map[aheadKey]*group{}, ends: map[endKey]*group{},
+		told: map[endKey]*Instant{}, waivers: map[string]*group{}, passed: map[passedKey]*group{}, ahead: map[aheadKey]*group{}, ends: map[endKey]*group{},
 	}
 	g.since, g.until = o.Hours()
 	g.middle = g.since.Add(g.until.Sub(g.since) / 2)

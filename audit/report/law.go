@@ -60,16 +60,24 @@ func inWords(at time.Time, explained ...*policy.Explanation) Instant {
 	return zoned(at, zone)
 }
 
-// blockedSince is since when what one flow asked for is blocked; nil where no date decides, or where the policy as it is now does
-// not block it then.
-func (g *gatherer) blockedSince(s *sample) *Instant {
-	e := g.policy.Explain(s.at, &s.facts)
-	at, ok := e.Since()
-	if !ok || e.Verdict != policy.Block {
+// blockedSince is since when what one flow of a row asked for is blocked; nil where no date decides, or where the policy as it
+// is now does not block it then.
+func (g *gatherer) blockedSince(r *row) *Instant {
+	d := g.policy.Decide(r.ended.at, &r.ended.facts)
+	at, ok := d.Since()
+	if !ok || d.Verdict != policy.Block {
 		return nil
 	}
-	t := inWords(at, &e)
-	return &t
+	by := d.Cause()
+	key := endKey{at: at, vendor: r.vendor, channels: r.channels, by: Cause{by.Kind, by.ID}, blocks: true}
+	told, ok := g.told[key]
+	if !ok {
+		e := g.policy.Explain(r.ended.at, &r.ended.facts)
+		t := inWords(at, &e)
+		told = &t
+		g.told[key] = told
+	}
+	return told
 }
 
 // deadlines joins what ended at one instant by one cause.

@@ -280,7 +280,10 @@ func sum(list []*audit.Record) []audit.Seen {
 		s.BytesOut += r.BytesOut
 	}
 	slices.SortStableFunc(all, func(a, b audit.Seen) int {
-		return cmp.Or(a.Hour.Compare(b.Hour), cmp.Compare(fmt.Sprint(a.SeenKey), fmt.Sprint(b.SeenKey)))
+		return cmp.Or(
+			a.Hour.Compare(b.Hour), a.Client.Compare(b.Client), cmp.Compare(a.User, b.User), cmp.Compare(a.MAC, b.MAC),
+			cmp.Compare(a.Host.String(), b.Host.String()), cmp.Compare(a.Path, b.Path), cmp.Compare(a.State, b.State),
+		)
 	})
 	return all
 }
