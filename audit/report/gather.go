@@ -228,8 +228,11 @@ func (g *gatherer) add(s *audit.Seen) error {
 	if s.Category == "waiver" {
 		in(g.waivers, s.ID, &f, s.First).add(s, d)
 	}
-	g.addThen(s, d, k, &f)
-	g.addAhead(s, d, &f)
+	then := g.policy.Decide(s.First, &f)
+	g.addThen(s, d, k, &f, &then)
+	if !g.settled(s, &then) {
+		g.addAhead(s, d, &f)
+	}
 	return nil
 }
 
@@ -294,10 +297,9 @@ func (r *row) add(g *gatherer, s *audit.Seen, k kind, f *policy.Facts) {
 	}
 }
 
-// addThen asks what the policy says of the instant at which it was seen: by which phase it passed, and which deadlines there
+// addThen takes what the policy says of the instant at which it was seen: by which phase it passed, and which deadlines there
 // are in the period. That may be something else than what was recorded: the policy may have been another one.
-func (g *gatherer) addThen(s *audit.Seen, d *device, k kind, f *policy.Facts) {
-	then := g.policy.Decide(s.First, f)
+func (g *gatherer) addThen(s *audit.Seen, d *device, k kind, f *policy.Facts, then *policy.Decision) {
 	cause := then.Cause()
 	same := then.Verdict == s.Verdict && then.State == s.State && cause.Kind == s.Category && cause.ID == s.ID
 	if !same && s.State != policy.ClockFault && s.State != policy.RecordFault {
@@ -306,7 +308,7 @@ func (g *gatherer) addThen(s *audit.Seen, d *device, k kind, f *policy.Facts) {
 	if k == grace {
 		key := passedKey{restriction: s.ID, vendor: s.Vendor, channels: s.Channels}
 		if same {
-			key = passedBy(&then, s)
+			key = passedBy(then, s)
 		}
 		in(g.passed, key, f, s.First).add(s, d)
 		g.total.BytesGrace += s.BytesOut
@@ -354,6 +356,13 @@ func (g *gatherer) end(at time.Time, by Cause, blocks bool, f *policy.Facts, s *
 }
 
 func (g *gatherer) within(at time.Time) bool { return !at.Before(g.since) && at.Before(g.until) }
+
+// settled tells whether what was said then holds at the instant of the report too, and means that nothing stops.
+func (g *gatherer) settled(s *audit.Seen, then *policy.Decision) bool {
+	change, changes := then.NextChange()
+	_, blocks := then.NextBlock()
+	return !s.First.After(g.at) && (!changes || change.After(g.at)) && (then.Verdict == policy.Block || !blocks)
+}
 
 // addAhead asks what will become of the same flow. What does not pass at the instant of the report will not stop.
 func (g *gatherer) addAhead(s *audit.Seen, d *device, f *policy.Facts) {
