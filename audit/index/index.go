@@ -42,45 +42,49 @@ type Index struct {
 	cfg Config
 
 	mu     sync.Mutex
-	db     *sqlite.DB
+	db     *sqlite.DB // nil until it could be opened
 	tally  *audit.Tally
 	from   uint64 // the first record in the tally
 	next   uint64 // the first that is not
-	failed error
-	again  time.Time // when to try again after that
+	behind bool   // records are read back from the journal, as soon as that is possible
+	failed error  // why the last try failed
+	again  time.Time
 }
 
-// Open opens the database, or makes it. One that counts records which the journal does not hold is made anew: it belongs to another
-// journal, or a power failure took the last of this one.
-func Open(ctx context.Context, cfg Config) (*Index, error) {
-	x := &Index{cfg: cfg, tally: audit.NewTally(maxKeys)}
+// New makes an index, which opens its database when it runs.
+func New(cfg Config) *Index {
 	if cfg.Log == nil {
-		x.cfg.Log = zap.NewNop()
+		cfg.Log = zap.NewNop()
 	}
-	var err error
-	if x.db, err = sqlite.Open(ctx, cfg.Database); err != nil {
-		return nil, err
+	return &Index{cfg: cfg, behind: true}
+}
+
+// open opens the database, or makes it. One that counts records which the journal does not hold is made anew: it belongs to another
+// journal, or a power failure took the last of this one.
+func (x *Index) open(ctx context.Context) (err error) {
+	if x.db == nil {
+		if x.db, err = sqlite.Open(ctx, x.cfg.Database); err != nil {
+			return err
+		}
 	}
-	if err := x.rewind(ctx); err != nil {
-		return nil, errors.Join(err, x.db.Close())
+	if err := x.rewind(ctx); err != nil || x.next <= x.cfg.Next() {
+		return err
 	}
-	if x.next <= cfg.Next() {
-		return x, nil
-	}
-	x.cfg.Log.Warn("the database counts records that the journal does not hold: it is made anew", zap.Uint64("counts", x.next), zap.Uint64("journal", cfg.Next()))
+	x.cfg.Log.Warn("the database counts records that the journal does not hold: it is made anew", zap.Uint64("counts", x.next), zap.Uint64("journal", x.cfg.Next()))
 	err = x.db.Close()
+	x.db = nil
 	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if removed := os.Remove(cfg.Database + suffix); !errors.Is(removed, os.ErrNotExist) {
+		if removed := os.Remove(x.cfg.Database + suffix); !errors.Is(removed, os.ErrNotExist) {
 			err = errors.Join(err, removed)
 		}
 	}
 	if err == nil {
-		x.db, err = sqlite.Open(ctx, cfg.Database)
+		x.db, err = sqlite.Open(ctx, x.cfg.Database)
 	}
 	if err == nil {
 		err = x.rewind(ctx)
 	}
-	return x, err
+	return err
 }
 
 // rewind begins anew behind what the database counts.
@@ -100,9 +104,9 @@ func (x *Index) Write(records []*audit.Record) (written int, err error) {
 	defer x.mu.Unlock()
 	for _, r := range records {
 		switch {
-		case x.failed != nil || !r.Numbered || r.Sequence < x.next:
+		case x.behind || !r.Numbered || r.Sequence < x.next:
 		case r.Sequence > x.next:
-			x.note(x.catchUp(context.Background(), r.Sequence+1))
+			x.note(x.readBack(context.Background(), r.Sequence+1))
 		default:
 			x.tally.Add(r)
 			x.next++
@@ -114,8 +118,8 @@ func (x *Index) Write(records []*audit.Record) (written int, err error) {
 	return len(records), nil
 }
 
-// catchUp counts the records up to, but not including, one, as the journal has them. Some at the beginning may be removed by now.
-func (x *Index) catchUp(ctx context.Context, end uint64) error {
+// readBack counts the records up to, but not including, one, as the journal has them. Some at the beginning may be removed by now.
+func (x *Index) readBack(ctx context.Context, end uint64) error {
 	step := x.next
 	for line, err := range journal.Read(x.cfg.Journal, x.next) {
 		if err != nil {
@@ -164,55 +168,59 @@ func (x *Index) note(err error) {
 	if err == nil {
 		return
 	}
-	if x.failed == nil {
-		x.cfg.Log.Error("the database of what was seen falls behind; it is tried again", zap.Error(err))
+	if x.failed == nil || x.failed.Error() != err.Error() {
+		x.cfg.Log.Error("the database of what was seen falls behind; the journal has everything, and it is tried again", zap.Error(err))
 	}
-	x.failed, x.again = err, time.Now().Add(pauseFor)
+	x.failed, x.behind, x.again = err, true, time.Now().Add(pauseFor)
 }
 
-// tick adds what was counted, and recovers from a failure once it is time.
+// tick adds what was counted, and catches up after a failure once it is time.
 func (x *Index) tick(ctx context.Context) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.failed == nil {
+	if !x.behind {
 		x.note(x.flush(ctx))
-		return
+	} else if !time.Now().Before(x.again) {
+		x.note(x.recover(ctx))
 	}
-	if time.Now().Before(x.again) {
-		return
-	}
-	err := x.rewind(ctx)
+}
+
+// recover counts all that the journal holds and the database does not.
+func (x *Index) recover(ctx context.Context) error {
+	err := x.open(ctx)
 	if err == nil {
-		err = x.catchUp(ctx, x.cfg.Next())
+		err = x.readBack(ctx, x.cfg.Next())
 	}
 	if err == nil {
 		err = x.flush(ctx)
 	}
-	if err == nil {
-		x.failed = nil
-		x.cfg.Log.Info("the database of what was seen has caught up")
-		return
+	if err != nil {
+		return err
 	}
-	x.note(err)
+	if x.failed != nil {
+		x.cfg.Log.Info("the database of what was seen has caught up")
+	}
+	x.failed, x.behind = nil, false
+	return nil
 }
 
 // CatchUp counts all that the journal holds.
 func (x *Index) CatchUp(ctx context.Context) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if err := x.catchUp(ctx, x.cfg.Next()); err != nil {
-		return err
-	}
-	return x.flush(ctx)
+	return x.recover(ctx)
+}
+
+// Err is why the database is behind; nil if it is not, or only by some seconds.
+func (x *Index) Err() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.failed
 }
 
 // Run catches up, and then adds what was counted every few seconds, until ctx ends.
 func (x *Index) Run(ctx context.Context) {
-	if err := x.CatchUp(ctx); err != nil && ctx.Err() == nil {
-		x.mu.Lock()
-		x.note(err)
-		x.mu.Unlock()
-	}
+	x.tick(ctx)
 	flush, prune := time.NewTicker(flushEvery), time.NewTicker(pruneEvery)
 	defer flush.Stop()
 	defer prune.Stop()
@@ -230,10 +238,13 @@ func (x *Index) Run(ctx context.Context) {
 }
 
 func (x *Index) prune(ctx context.Context) {
-	if x.cfg.Retain <= 0 {
+	x.mu.Lock()
+	db := x.db
+	x.mu.Unlock()
+	if x.cfg.Retain <= 0 || db == nil {
 		return
 	}
-	if err := x.db.Prune(ctx, time.Now().Add(-x.cfg.Retain)); err != nil && ctx.Err() == nil {
+	if err := db.Prune(ctx, time.Now().Add(-x.cfg.Retain)); err != nil && ctx.Err() == nil {
 		x.cfg.Log.Error("what was seen long ago was not removed from the database", zap.Error(err))
 	}
 }
@@ -242,9 +253,14 @@ func (x *Index) prune(ctx context.Context) {
 func (x *Index) Close() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if x.db == nil {
+		return nil
+	}
 	var err error
-	if x.failed == nil {
+	if !x.behind {
 		err = x.flush(context.Background())
 	}
-	return errors.Join(err, x.db.Close())
+	err = errors.Join(err, x.db.Close())
+	x.db = nil
+	return err
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -51,11 +52,10 @@ func (r *rig) openJournal() {
 }
 
 func (r *rig) openIndex() {
-	var err error
-	r.index, err = Open(r.Context(), Config{
+	r.index = New(Config{
 		Database: filepath.Join(r.dir, "seen.db"), Journal: filepath.Join(r.dir, "journal"), Next: func() uint64 { return r.journal.Next() },
 	})
-	if err != nil {
+	if err := r.index.CatchUp(r.Context()); err != nil {
 		r.Fatal(err)
 	}
 }
@@ -142,13 +142,13 @@ func TestRecovers(t *testing.T) {
 	r.index.mu.Unlock()
 	r.index1(r.record(10))
 	r.index.tick(t.Context()) // too soon
-	if r.index.failed == nil {
+	if r.index.Err() == nil {
 		t.Error("it is tried again at once")
 	}
 	r.index.again = time.Now()
 	r.index.tick(t.Context())
-	if r.index.failed != nil {
-		t.Error(r.index.failed)
+	if err := r.index.Err(); err != nil {
+		t.Error(err)
 	}
 	r.index1(r.record(10))
 	r.index.tick(t.Context())
@@ -179,6 +179,10 @@ func TestDatabaseAheadOfTheJournal(t *testing.T) {
 func TestRunEnds(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
+	if err := r.index.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.index = New(r.index.cfg)
 	r.record(20)
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -186,11 +190,11 @@ func TestRunEnds(t *testing.T) {
 		defer close(done)
 		r.index.Run(ctx)
 	}()
-	for next := uint64(0); next < 20; { // it catches up by itself
-		var err error
-		if next, err = r.index.db.Next(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+	for caughtUp := false; !caughtUp; { // by itself
+		r.index.mu.Lock()
+		caughtUp = !r.index.behind
+		r.index.mu.Unlock()
+		runtime.Gosched()
 	}
 	stop()
 	<-done
@@ -202,7 +206,12 @@ var _ audit.Sink = (*Index)(nil)
 func TestSecondWriterIsRefused(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	if _, err := Open(t.Context(), r.index.cfg); !errors.Is(err, sqlite.ErrInUse) {
+	second := New(r.index.cfg)
+	if err := second.CatchUp(t.Context()); !errors.Is(err, sqlite.ErrInUse) {
 		t.Error(err)
+	}
+	second.tick(t.Context())
+	if !errors.Is(second.Err(), sqlite.ErrInUse) || second.Close() != nil {
+		t.Error(second.Err())
 	}
 }
