@@ -44,9 +44,10 @@ func FuzzParseWhatIsWritten(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, seed uint64, some, other string) {
 		r := counted(rand.New(rand.NewPCG(seed, 2)), some, other)
-		line := appendRecord(nil, r, `,"event.sequence":18446744073709551615`)
+		r.Sequence, r.Numbered = 1<<62, true
+		line := appendRecord(nil, r, "")
 		got, sequence, err := Parse(line)
-		if err != nil || sequence != 1<<64-1 {
+		if err != nil || sequence != 1<<62 {
 			t.Fatalf("%v, number %d, of %s", err, sequence, line)
 		}
 		if KeyOf(&got) != KeyOf(r) {
@@ -134,7 +135,7 @@ func TestParseGolden(t *testing.T) {
 func BenchmarkParse(b *testing.B) {
 	for name, r := range benchRecords() {
 		b.Run(name, func(b *testing.B) {
-			line := appendRecord(nil, r, `,"event.sequence":123456789`)
+			line := appendRecord(nil, r, "")
 			b.SetBytes(int64(len(line)))
 			b.ReportAllocs()
 			for b.Loop() {

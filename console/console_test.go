@@ -222,6 +222,7 @@ func TestReady(t *testing.T) {
 		{"needed records fail", func(s *Status) { s.RecordsFail, s.RecordsNeeded = true, true }, 503, []string{"records are being lost"}},
 		{"records are needed", func(s *Status) { s.RecordsNeeded = true }, 200, []string{}},
 		{"the CA has ended", func(s *Status) { s.CAProblem = "the CA has ended" }, 200, []string{"nothing is intercepted: the CA has ended"}},
+		{"the database is behind", func(s *Status) { s.DatabaseError = "no space left" }, 200, []string{"the database of what was seen is behind, reports are not up to date: no space left"}},
 		{"the CA is due", func(s *Status) { s.CADue = true }, 200, []string{"the CA nears its end: gracegate ca renew"}},
 		{"draining", func(s *Status) { s.Draining = true }, 503, []string{"shutting down"}},
 		{"a fatal and a mild one", func(s *Status) { s.Draining, s.RecordsFail = true, true }, 503, []string{"records are being lost", "shutting down"}},

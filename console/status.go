@@ -17,6 +17,7 @@ type Status struct {
 	RecordsLost    uint64    // since the start
 	RecordsWaiting int
 	CAProblem      string // why the CA of interception signs nothing, and what to do; empty if it does, or there is none
+	DatabaseError  string // why the database of what was seen is behind; empty: it is not
 	CADue          bool   // the CA of interception should have been renewed by now
 	Draining       bool   // the process is on its way out
 }
@@ -57,6 +58,7 @@ func (s Status) judge() readiness {
 	problem(s.ReloadError != "", false, "the last reload failed, what it could not read stays as it was: "+s.ReloadError)
 	problem(s.RecordsFail, s.RecordsNeeded, "records are being lost")
 	problem(s.CAProblem != "", false, "nothing is intercepted: "+s.CAProblem)
+	problem(s.DatabaseError != "", false, "the database of what was seen is behind, reports are not up to date: "+s.DatabaseError)
 	problem(s.CADue, false, "the CA nears its end: gracegate ca renew")
 	problem(s.Draining, true, "shutting down")
 

@@ -2,7 +2,6 @@ package journal
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -299,17 +298,6 @@ func TestFilesAreForTheirOwnerAlone(t *testing.T) {
 			t.Errorf("no %s among %v", want, names)
 		}
 	}
-}
-
-func lostBefore(t *testing.T, line []byte) uint64 {
-	t.Helper()
-	var r struct {
-		Lost uint64 `json:"gracegate.lost_before"`
-	}
-	if err := json.Unmarshal(line, &r); err != nil {
-		t.Fatal(err)
-	}
-	return r.Lost
 }
 
 // A clock that jumps back leaves the order of the records alone: they have numbers. Nothing is removed before its time.

@@ -62,6 +62,23 @@ func Exists(dir string) error {
 	return err
 }
 
+// End is how many records a directory holds, those that were removed by their age counted in.
+func End(dir string) (uint64, error) {
+	list, err := segments(dir)
+	if err != nil || len(list) == 0 {
+		return 0, err
+	}
+	last := list[len(list)-1]
+	end := last.first
+	for _, err := range Read(dir, end) {
+		if err != nil {
+			return 0, err
+		}
+		end++
+	}
+	return end, nil
+}
+
 // Latest is the last checkpoint of a directory.
 func Latest(dir string) (*Checkpoint, error) {
 	key, err := readPublicKey(dir)

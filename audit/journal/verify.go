@@ -20,6 +20,7 @@ type Proof struct {
 	Checkpoints int         // that were compared with the records
 	Last        *Checkpoint // the latest that holds; nil: there is none
 	Unsigned    uint64      // records behind it: of these nothing is proven
+	Lost        uint64      // records that the others tell were never written
 	Torn        int         // bytes behind the last record that are no whole one; it was being written
 	Fault       *Fault      // the first; nil: all is as it was
 }
@@ -170,6 +171,7 @@ func (v *verification) segment(s segment, last bool) error {
 			return nil
 		}
 		v.tree.add(leaf)
+		v.Lost += lostBefore(lines.line)
 		if v.compareRoots(); v.Fault != nil {
 			return nil
 		}
@@ -220,13 +222,27 @@ func judge(s segment, n int, leaves []tlog.Hash) *Fault {
 	return f
 }
 
-// sequenceOf is the number that a line itself tells. One that we wrote is not read whole for it.
+// number finds a number in a line that we wrote, without reading the whole of it.
+func number(line []byte, member string) (n uint64, ok bool) {
+	_, rest, ok := bytes.Cut(line, []byte(member)) // no text holds one: quotes are escaped there
+	if !ok {
+		return 0, false
+	}
+	digits, _, _ := bytes.Cut(rest, []byte(","))
+	n, err := strconv.ParseUint(string(digits), 10, 64)
+	return n, err == nil
+}
+
+// lostBefore is how many records a line says were lost before it.
+func lostBefore(line []byte) uint64 {
+	n, _ := number(line, `,"gracegate.lost_before":`)
+	return n
+}
+
+// sequenceOf is the number that a line itself tells.
 func sequenceOf(line []byte) uint64 {
-	if _, rest, ok := bytes.Cut(line, []byte(`,"event.sequence":`)); ok { // no text holds this: quotes are escaped there
-		digits, _, _ := bytes.Cut(rest, []byte(","))
-		if n, err := strconv.ParseUint(string(digits), 10, 64); err == nil {
-			return n
-		}
+	if n, ok := number(line, `,"event.sequence":`); ok {
+		return n
 	}
 	var r struct {
 		Sequence *uint64 `json:"event.sequence"`

@@ -46,8 +46,9 @@ type Operator struct {
 
 // Integrity is what a verification of the record found.
 type Integrity struct {
-	Verified     bool      `json:"verified"`
-	Problem      string    `json:"problem"` // what is wrong, if it is not verified
+	Checked      bool      `json:"checked"`  // for this report; otherwise only the checkpoint is known
+	Verified     bool      `json:"verified"` // and is whole
+	Problem      string    `json:"problem"`  // what is wrong, if it is not
 	Records      int64     `json:"records"`
 	Lost         int64     `json:"lost"`       // records that are known not to have been written
 	Checkpoint   string    `json:"checkpoint"` // the last one; empty: none

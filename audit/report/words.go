@@ -168,14 +168,17 @@ func (i *Integrity) Line() string {
 	if i == nil {
 		return "not verified: this report does not tell whether the record is complete"
 	}
-	s := "verified"
-	if !i.Verified {
-		s = "NOT intact"
-		if i.Problem != "" {
-			s += ": " + i.Problem
+	s := "not verified for this report"
+	if i.Checked {
+		s = "verified"
+		if !i.Verified {
+			s = "NOT intact"
+			if i.Problem != "" {
+				s += ": " + i.Problem
+			}
 		}
+		s += "; " + plural(i.Records, "record", "records")
 	}
-	s += "; " + plural(i.Records, "record", "records")
 	if i.Lost > 0 {
 		s += ", " + count(i.Lost) + " known to be lost"
 	}

@@ -13,15 +13,18 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gracegate/gracegate/audit"
+	"github.com/gracegate/gracegate/audit/index"
 	"github.com/gracegate/gracegate/audit/journal"
 	"github.com/gracegate/gracegate/config"
 )
 
-// records keeps what was decided: first in the journal, then wherever else it is to go. It is the recorder of the proxy.
+// records keeps what was decided: first in the journal, then in the database and wherever else it is to go. It is the recorder of the proxy.
 type records struct {
 	*audit.Recorder // of the journal
 	journal         *journal.Journal
 	outlets         *audit.Fan
+	index           *index.Index
+	counted         *audit.Recorder // of the index
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -46,9 +49,16 @@ func openRecords(cfg *config.Config, simulated bool, log *zap.Logger, always []z
 		return nil, journalFailure(err)
 	}
 	r := &records{journal: j, outlets: outlets}
+	indexing := indexOf(cfg, j.Next)
+	if indexing.Log = log.Named("database"); !simulated { // by real time, while its hours are those of the policy clock
+		indexing.Retain = cfg.Audit.Retain
+	}
+	r.index = index.New(indexing)
+	r.counted = audit.New(r.index, queueSize) // what finds no room there is read back from the journal
 	ctx, stop := context.WithCancel(context.Background())
 	r.stop = stop
 	r.running.Go(func() { j.Run(ctx) })
+	r.running.Go(func() { r.index.Run(ctx) })
 	r.Recorder = audit.New(sinkOf(r.write), queueSize)
 	return r, nil
 }
@@ -94,6 +104,9 @@ func (r *records) Failing() bool { return r.Recorder.Failing() || r.journal.Fail
 func (r *records) write(list []*audit.Record) (written int, err error) {
 	written, err = r.journal.Write(list)
 	r.outlets.Queue(list[:written])
+	for _, rec := range list[:written] {
+		r.counted.Queue(rec)
+	}
 	return written, err
 }
 
@@ -103,8 +116,8 @@ func (f sinkOf) Write(list []*audit.Record) (written int, err error) { return f(
 
 // close writes out what there is, at most until ctx ends.
 func (r *records) close(ctx context.Context) error {
-	err := errors.Join(r.Close(ctx), r.outlets.Close(ctx))
+	err := errors.Join(r.Close(ctx), r.outlets.Close(ctx), r.counted.Close(ctx))
 	r.stop()
 	r.running.Wait()
-	return errors.Join(err, r.journal.Close())
+	return errors.Join(err, r.index.Close(), r.journal.Close())
 }

@@ -41,11 +41,6 @@ type seenSource interface {
 	Seen(ctx context.Context, since, until time.Time, vendor, site string) iter.Seq2[audit.Seen, error]
 }
 
-// openSeen opens the database of what was seen, for reading.
-func openSeen(cfg *config.Config) (source seenSource, closeSource func() error, err error) {
-	return nil, nil, failed(fmt.Errorf("no database in %s", cfg.Data.Dir), "data.dir names the directory of what the gateway keeps")
-}
-
 // reportQuestion is what a report is asked for, as it was written.
 type reportQuestion struct {
 	since, until, at string
@@ -53,11 +48,23 @@ type reportQuestion struct {
 	format, output   string
 }
 
-func newReport() *cobra.Command { return reportCommand(openSeen, time.Now) }
+func newReport() *cobra.Command {
+	return reportCommand(func(ctx context.Context, cfg *config.Config) (seenSource, func() error, error) {
+		reader, err := openSeen(ctx, cfg)
+		if err != nil {
+			return nil, nil, err
+		}
+		return reader, reader.Close, nil
+	}, time.Now)
+}
+
+// openSource opens what a report is made from.
+type openSource func(context.Context, *config.Config) (source seenSource, closeSource func() error, err error)
 
 // reportCommand is the command with its source, and its clock for what is not told.
-func reportCommand(open func(*config.Config) (seenSource, func() error, error), now func() time.Time) *cobra.Command {
+func reportCommand(open openSource, now func() time.Time) *cobra.Command {
 	var q reportQuestion
+	var verify bool
 	cmd := &cobra.Command{
 		Use:   "report",
 		Short: "Tell who still tries, what passed in grace and under which text, and what stops next",
@@ -78,6 +85,7 @@ func reportCommand(open func(*config.Config) (seenSource, func() error, error), 
 	f.StringVar(&q.site, "site", "", "only clients of this `site` of the policy")
 	f.StringVar(&q.format, "format", "text", "`format`: text, html, json, csv or md")
 	f.StringVar(&q.output, "output", "", "write to this `file`, which is there whole or not at all")
+	f.BoolVar(&verify, "verify", false, "prove the records first, as audit verify does: some seconds for each million")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		write, ok := reportFormats[q.format]
 		if !ok {
@@ -91,7 +99,7 @@ func reportCommand(open func(*config.Config) (seenSource, func() error, error), 
 		if err != nil {
 			return err
 		}
-		r, err := makeReport(cmd.Context(), cfg, o, open)
+		r, err := makeReport(cmd.Context(), cfg, o, open, verify)
 		if err != nil {
 			return err
 		}
@@ -135,7 +143,7 @@ func (q *reportQuestion) options(now time.Time) (*reports.Options, error) {
 }
 
 // makeReport reads the record under the policy that is configured.
-func makeReport(ctx context.Context, cfg *config.Config, o *reports.Options, open func(*config.Config) (seenSource, func() error, error)) (r *reports.Report, err error) {
+func makeReport(ctx context.Context, cfg *config.Config, o *reports.Options, open openSource, verify bool) (r *reports.Report, err error) {
 	p, err := (&law{cfg: cfg}).build(nil)
 	if err != nil {
 		return nil, err
@@ -145,7 +153,7 @@ func makeReport(ctx context.Context, cfg *config.Config, o *reports.Options, ope
 	if o.Gateway, err = os.Hostname(); err != nil {
 		return nil, failed(err, "")
 	}
-	source, closeSource, err := open(cfg)
+	source, closeSource, err := open(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -154,6 +162,9 @@ func makeReport(ctx context.Context, cfg *config.Config, o *reports.Options, ope
 			err = failed(closing, "")
 		}
 	}()
+	if o.Integrity, err = integrityOf(cfg, verify); err != nil {
+		return nil, err
+	}
 	since, until := o.Hours()
 	r, err = reports.Build(p, o, source.Seen(ctx, since, until, o.Vendor, o.Site))
 	if err != nil {

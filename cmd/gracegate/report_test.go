@@ -51,7 +51,7 @@ func refusedOnce(since, _ time.Time, _, _ string) iter.Seq2[audit.Seen, error] {
 func runReport(t *testing.T, source seenFunc, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	closed := false
-	cmd := reportCommand(func(*config.Config) (seenSource, func() error, error) {
+	cmd := reportCommand(func(context.Context, *config.Config) (seenSource, func() error, error) {
 		return source, func() error { closed = true; return nil }, nil
 	}, func() time.Time { return reportNow })
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true

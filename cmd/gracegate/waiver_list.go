@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -16,41 +15,15 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gracegate/gracegate/audit"
+	"github.com/gracegate/gracegate/audit/sqlite"
 	"github.com/gracegate/gracegate/config"
 	"github.com/gracegate/gracegate/policy"
 	"github.com/gracegate/gracegate/policy/instant"
 	"github.com/gracegate/gracegate/policy/source"
 )
 
-// waiverUse is what records tell of a waiver.
-type waiverUse struct {
-	Flows int64     // that it decided
-	Last  time.Time // policy time of the last of them
-}
-
 // waiverUses counts uses by the id of the waiver; nil means that there are no records.
-type waiverUses func(ctx context.Context, cfg *config.Config) (map[string]waiverUse, error)
-
-// usesOf counts the uses of waivers in what was seen.
-func usesOf(seen iter.Seq2[audit.Seen, error]) (map[string]waiverUse, error) {
-	uses := make(map[string]waiverUse)
-	for s, err := range seen {
-		if err != nil {
-			return nil, err
-		}
-		if s.Category != "waiver" {
-			continue
-		}
-		u := uses[s.ID]
-		u.Flows += s.Flows
-		if s.Last.After(u.Last) {
-			u.Last = s.Last
-		}
-		uses[s.ID] = u
-	}
-	return uses, nil
-}
+type waiverUses func(ctx context.Context, cfg *config.Config) (map[string]sqlite.Use, error)
 
 func newWaiverList(uses waiverUses) *cobra.Command {
 	var asJSON, all bool
@@ -80,7 +53,7 @@ func newWaiverList(uses waiverUses) *cobra.Command {
 		}
 		if uses != nil {
 			if l.uses, err = uses(cmd.Context(), cfg); err != nil {
-				return failed(fmt.Errorf("counting uses: %w", err), "")
+				return err
 			}
 		}
 		if asJSON {
@@ -97,7 +70,7 @@ const maxHistory = 20
 // waiverList is the waivers in the order in which they are listed.
 type waiverList struct {
 	current, history []listedWaiver
-	uses             map[string]waiverUse // nil: there are no records
+	uses             map[string]sqlite.Use // nil: there are no records
 }
 
 type listedWaiver struct {
@@ -175,8 +148,8 @@ func (l *waiverList) table(b *strings.Builder, list []listedWaiver) {
 		}
 		if l.uses != nil {
 			use := l.uses[w.ID]
-			uses = strconv.FormatInt(use.Flows, 10)
-			if use.Flows > 0 {
+			uses = strconv.FormatInt(use.Count, 10)
+			if use.Count > 0 {
 				last = instant.Format(use.Last)
 			}
 		}
@@ -219,7 +192,7 @@ func (l *waiverList) writeJSON(out io.Writer) error {
 		}
 		if l.uses != nil {
 			use := l.uses[w.ID]
-			j.Uses, j.LastUse = &use.Flows, instantText(use.Last, use.Flows > 0)
+			j.Uses, j.LastUse = &use.Count, instantText(use.Last, use.Count > 0)
 		}
 		list = append(list, j)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,47 +14,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/gracegate/gracegate/audit"
+	"github.com/gracegate/gracegate/audit/sqlite"
 	"github.com/gracegate/gracegate/config"
 )
-
-// seenOf yields these, and then an error if there is one.
-func seenOf(err error, all ...audit.Seen) iter.Seq2[audit.Seen, error] {
-	return func(yield func(audit.Seen, error) bool) {
-		for _, s := range all {
-			if !yield(s, nil) {
-				return
-			}
-		}
-		if err != nil {
-			yield(audit.Seen{}, err)
-		}
-	}
-}
-
-func seen(category, id string, flows int64, last time.Time) audit.Seen {
-	return audit.Seen{SeenKey: audit.SeenKey{Category: category, ID: id}, Flows: flows, Last: last}
-}
-
-func TestUsesOf(t *testing.T) {
-	t.Parallel()
-	at := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	all := []audit.Seen{
-		seen("waiver", "CHG-1", 3, at.Add(time.Hour)), seen("waiver", "CHG-2", 1, at), seen("waiver", "CHG-1", 4, at),
-		seen("rule", "CHG-1", 100, at.Add(2*time.Hour)),
-	}
-	got, err := usesOf(seenOf(nil, all...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(map[string]waiverUse{"CHG-1": {7, at.Add(time.Hour)}, "CHG-2": {1, at}}, got); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
-	broken := errors.New("broken")
-	if _, err := usesOf(seenOf(broken, all...)); !errors.Is(err, broken) {
-		t.Errorf("an error was lost: %v", err)
-	}
-}
 
 // list shows what records tell, 0 for a waiver that they do not name.
 func TestWaiverListUses(t *testing.T) {
@@ -76,11 +37,11 @@ func TestWaiverListUses(t *testing.T) {
 		err := cmd.ExecuteContext(t.Context())
 		return out.String(), err
 	}
-	uses := func(_ context.Context, cfg *config.Config) (map[string]waiverUse, error) {
+	uses := func(_ context.Context, cfg *config.Config) (map[string]sqlite.Use, error) {
 		if cfg.Policy.Waivers != name {
 			t.Errorf("the configuration names %q", cfg.Policy.Waivers)
 		}
-		return usesOf(seenOf(nil, seen("waiver", "CHG-1", 17, time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC))))
+		return map[string]sqlite.Use{"CHG-1": {Count: 17, Last: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)}}, nil
 	}
 	const want = `ID     STATE   FOR           PASSES     FROM  UNTIL                 USES  LAST USE              OWNER  REASON
 CHG-1  active  every client  kaspersky  -     2026-12-31T00:00:00Z  17    2026-11-23T08:00:00Z  me     x
@@ -96,11 +57,11 @@ CHG-2  active  every client  kaspersky  -     2027-12-31T00:00:00Z  0     -     
     "last_use": null,`) {
 		t.Errorf("%v\n%s", err, got)
 	}
-	if got, err = run(func(context.Context, *config.Config) (map[string]waiverUse, error) { return nil, nil }); !strings.Contains(got, "no records") {
+	if got, err = run(func(context.Context, *config.Config) (map[string]sqlite.Use, error) { return nil, nil }); !strings.Contains(got, "no records") {
 		t.Errorf("%v\n%s", err, got)
 	}
-	if _, err = run(func(context.Context, *config.Config) (map[string]waiverUse, error) { return nil, errors.New("locked") }); err == nil ||
-		err.Error() != "counting uses: locked" {
+	if _, err = run(func(context.Context, *config.Config) (map[string]sqlite.Use, error) { return nil, errors.New("locked") }); err == nil ||
+		err.Error() != "locked" {
 		t.Error(err)
 	}
 }

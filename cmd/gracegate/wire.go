@@ -217,8 +217,13 @@ func (g *gateway) status() console.Status {
 		problem += ": " + hint
 	}
 	_, due := g.authority.due(now)
+	behind := ""
+	if err := g.records.index.Err(); err != nil {
+		behind = err.Error()
+	}
 	return console.Status{
-		CAProblem: problem, CADue: due && problem == "",
+		DatabaseError: behind,
+		CAProblem:     problem, CADue: due && problem == "",
 		Revision: g.policy().Revision(), ReloadError: g.reloads.lastError(),
 		Clock: g.clock.String(), Simulated: g.clock.Simulated(), PolicyTime: g.clock.Now(),
 		RecordsFail: g.records.Failing(), RecordsNeeded: g.cfg.Audit.OnFailure == config.Block, RecordsLost: g.records.Lost(),
