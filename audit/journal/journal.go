@@ -56,6 +56,7 @@ type Journal struct {
 	mu        sync.Mutex
 	segment   segment
 	lines     *os.File
+	leaves    *os.File // open all along: descriptors may run out
 	size      int64     // of the whole lines in it
 	began     time.Time // when its first record was written
 	torn      bool      // there may be more in it than whole lines
@@ -99,7 +100,7 @@ func Open(dir string, opts Options) (*Journal, error) {
 	}
 	if err := j.load(); err != nil {
 		if j.lines != nil {
-			_ = j.lines.Close()
+			_, _ = j.lines.Close(), j.leaves.Close()
 		}
 		return nil, errors.Join(err, j.lock.Unlock())
 	}
@@ -184,21 +185,33 @@ func (j *Journal) roll() error {
 	if err := errors.Join(j.writeLeaves(), j.lines.Sync()); err != nil {
 		return err
 	}
-	lines, err := j.create(segment{j.dir, j.tree.size})
+	next := segment{j.dir, j.tree.size}
+	lines, leaves, err := j.create(next)
 	if err != nil {
 		return err
 	}
-	_ = j.lines.Close() // it was synced
-	j.segment, j.lines, j.size, j.began = segment{j.dir, j.tree.size}, lines, 0, time.Now()
+	_, _ = j.lines.Close(), j.leaves.Close() // what matters was synced
+	j.segment, j.lines, j.leaves, j.size, j.began = next, lines, leaves, 0, time.Now()
 	return nil
 }
 
 // create makes the files of a segment: that of the leaves first, since lines without a frontier before them cannot be proven.
-func (j *Journal) create(s segment) (*os.File, error) {
+func (j *Journal) create(s segment) (lines, leaves *os.File, err error) {
 	if err := writeFile(s.leavesName(), j.tree.bytes()); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return os.OpenFile(s.linesName(), os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
+	return s.open(os.O_CREATE | os.O_EXCL)
+}
+
+// open opens both files for writing.
+func (s segment) open(also int) (lines, leaves *os.File, err error) {
+	if leaves, err = os.OpenFile(s.leavesName(), os.O_WRONLY, 0o600); err != nil {
+		return nil, nil, err
+	}
+	if lines, err = os.OpenFile(s.linesName(), os.O_WRONLY|os.O_APPEND|also, 0o600); err != nil {
+		return nil, nil, errors.Join(err, leaves.Close())
+	}
+	return lines, leaves, nil
 }
 
 // writeLeaves appends the leaves that are not in their file yet. A piece that a failure left there is written over.
@@ -206,13 +219,9 @@ func (j *Journal) writeLeaves() error {
 	if len(j.unwritten) == 0 {
 		return nil
 	}
-	f, err := os.OpenFile(j.segment.leavesName(), os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
 	done := int64(j.tree.size-j.segment.first)*tlog.HashSize - int64(len(j.unwritten)) //nolint:gosec // within a file
-	_, err = f.WriteAt(j.unwritten, frontierSize(j.segment.first)+done)
-	if err = errors.Join(err, f.Close()); err == nil {
+	_, err := j.leaves.WriteAt(j.unwritten, frontierSize(j.segment.first)+done)
+	if err == nil {
 		j.unwritten = j.unwritten[:0]
 	}
 	return err
@@ -319,8 +328,8 @@ func (j *Journal) Close() error {
 	if j.lines == nil {
 		return err
 	}
-	err = errors.Join(err, j.lines.Close())
-	j.lines = nil
+	err = errors.Join(err, j.lines.Close(), j.leaves.Close())
+	j.lines, j.leaves = nil, nil
 	return errors.Join(err, j.lock.Unlock())
 }
 

@@ -42,8 +42,8 @@ func (j *Journal) load() error {
 // begin makes the first file.
 func (j *Journal) begin() error {
 	j.segment = segment{j.dir, 0}
-	lines, err := j.create(j.segment)
-	j.lines = lines
+	var err error
+	j.lines, j.leaves, err = j.create(j.segment)
 	return err
 }
 
@@ -118,7 +118,7 @@ func (j *Journal) resume() error {
 			return err
 		}
 	}
-	if j.lines, err = os.OpenFile(j.segment.linesName(), os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
+	if j.lines, j.leaves, err = j.segment.open(0); err != nil {
 		return err
 	}
 	if lines.torn > 0 {
