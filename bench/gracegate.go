@@ -44,7 +44,10 @@ func (g gateway) start(ctx context.Context, st *stage, address string) (*server,
 	if err != nil {
 		return nil, err
 	}
-	argv := []string{g.binary, "serve", "--listen-proxy", address, "--listen-admin", "", "--clock-at", g.at, "--upstream-hosts", string(hosts)}
+	argv := []string{
+		g.binary, "serve", "--listen-proxy", address, "--listen-admin", "", "--clock-at", g.at, "--upstream-hosts", string(hosts),
+		"--data-dir", filepath.Join(st.dir, "data-"+g.name+"-"+port(address)),
+	}
 	if g.policy != "" {
 		argv = append(argv, "--policy-file", g.policy, "--policy-catalog", g.catalog)
 	}
