@@ -10,14 +10,16 @@ import (
 )
 
 // maxBatch is how many records the sink gets at a time: about as many as fill one write.
-const maxBatch = 64
+const maxBatch = 128
 
 // Recorder hands records to one sink, in order, from a queue of bounded length. Its methods may be called from any
 // goroutine.
 type Recorder struct {
 	sink  Sink
-	queue chan queued
-	done  chan struct{} // closed when the last record is written
+	queue  chan queued
+	linger time.Duration
+	urgent chan struct{} // holds an item while something in the queue is waited for
+	done   chan struct{} // closed when the last record is written
 
 	told uint64 // of the lost, how many a record has told of
 
@@ -41,9 +43,15 @@ type queued struct {
 // maxWait is how long a refusal waits for its record. A block never depends on the record, and a sink can hang.
 const maxWait = time.Second
 
+// lingerTime is how long a record for which nobody waits stays in the queue, so that others go with it: what a record costs is
+// mostly the waking and the writing.
+const lingerTime = 2 * time.Millisecond
+
 // New starts a recorder with a queue of size records (at least 1). It starts one goroutine, which [Recorder.Close] ends.
-func New(sink Sink, size int) *Recorder {
-	r := &Recorder{sink: sink, queue: make(chan queued, max(size, 1)), done: make(chan struct{})}
+func New(sink Sink, size int) *Recorder { return newRecorder(sink, size, lingerTime) }
+
+func newRecorder(sink Sink, size int, linger time.Duration) *Recorder {
+	r := &Recorder{sink: sink, queue: make(chan queued, max(size, 1)), linger: linger, urgent: make(chan struct{}, 1), done: make(chan struct{})}
 	go r.run()
 	return r
 }
@@ -79,11 +87,22 @@ func (r *Recorder) enqueue(q queued) bool {
 	}
 	select {
 	case r.queue <- q:
+		if q.over != nil || len(r.queue) >= cap(r.queue)/2 {
+			r.hurry()
+		}
 		return true
 	default:
 		r.overrun.Store(true)
 		r.lost.Add(1)
 		return false
+	}
+}
+
+// hurry has what is queued written at once.
+func (r *Recorder) hurry() {
+	select {
+	case r.urgent <- struct{}{}:
+	default:
 	}
 }
 
@@ -104,6 +123,7 @@ func (r *Recorder) Close(ctx context.Context) error {
 	if !r.closed {
 		r.closed = true
 		close(r.queue)
+		r.hurry()
 	}
 	r.mu.Unlock()
 	select {
@@ -118,7 +138,7 @@ func (r *Recorder) run() {
 	defer close(r.done)
 	var b batch
 	for q := range r.queue {
-		runtime.Gosched() // whoever is about to record something does so first: one write for all of them
+		r.wait(&q)
 		b.add(q)
 		r.gather(&b)
 		r.inHand.Store(int64(len(b.records)))
@@ -129,6 +149,20 @@ func (r *Recorder) run() {
 			r.overrun.Store(false)
 		}
 		r.mu.Unlock()
+	}
+}
+
+// wait lets others come to a record.
+func (r *Recorder) wait(first *queued) {
+	if first.over != nil || r.linger <= 0 || len(r.queue) >= maxBatch {
+		runtime.Gosched() // whoever is about to record something does so first: one write for all of them
+		return
+	}
+	timer := time.NewTimer(r.linger)
+	defer timer.Stop()
+	select {
+	case <-r.urgent:
+	case <-timer.C:
 	}
 }
 

@@ -47,7 +47,7 @@ func closeNow(t *testing.T, r *Recorder) {
 func TestRecorderOverrun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := newGated()
-		r := New(sink, 2)
+		r := newRecorder(sink, 2, 0)
 		check := func(when string, want status) {
 			t.Helper()
 			synctest.Wait()
@@ -83,7 +83,7 @@ func TestRecorderOverrun(t *testing.T) {
 func TestRecorderSinkError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := newGated()
-		r := New(sink, 8)
+		r := newRecorder(sink, 8, 0)
 		full := errors.New("no space left")
 		for _, step := range []struct {
 			result error
@@ -108,7 +108,7 @@ func TestRecorderSinkError(t *testing.T) {
 func TestRecorderClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := newGated()
-		r := New(sink, 8)
+		r := newRecorder(sink, 8, 0)
 		for _, user := range []string{"a", "b", "c"} {
 			r.Record(&Record{Event: End, User: user})
 		}
@@ -222,7 +222,7 @@ func TestRecorderWritesWhatIsQueuedAtOnce(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			sink := &batches{gate: make(chan struct{}), refuse: tt.refuse}
-			r := New(sink, 2*maxBatch)
+			r := newRecorder(sink, 2*maxBatch, 0)
 			for range maxBatch + 7 {
 				r.Record(&Record{Event: End})
 				synctest.Wait() // the first is at the sink before the others are queued
@@ -240,7 +240,7 @@ func TestRecorderWritesWhatIsQueuedAtOnce(t *testing.T) {
 func TestRefusalWaitsForItsRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := newGated()
-		r := New(sink, 4)
+		r := newRecorder(sink, 4, 0)
 		var answered time.Duration
 		began := time.Now()
 		refuse := func() {
@@ -281,7 +281,7 @@ func TestRefusalWaitsForItsRecord(t *testing.T) {
 func TestRecordTellsOfThoseLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := newGated()
-		r := New(sink, 8)
+		r := newRecorder(sink, 8, 0)
 		var told []uint64
 		next := func(err error) {
 			rec := &Record{Event: End}
@@ -302,3 +302,36 @@ func TestRecordTellsOfThoseLost(t *testing.T) {
 		closeNow(t, r)
 	})
 }
+
+// Records for which nobody waits go together; one for which somebody waits takes them along at once.
+func TestRecordsLinger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sizes []int
+		var at []time.Duration
+		began := time.Now()
+		r := New(sinkOf(func(list []*Record) (int, error) {
+			sizes, at = append(sizes, len(list)), append(at, time.Since(began))
+			return len(list), nil
+		}), 100)
+		for range 3 {
+			r.Record(&Record{Event: End})
+		}
+		time.Sleep(lingerTime)
+		synctest.Wait()
+		r.Record(&Record{Event: End})
+		synctest.Wait()
+		r.Record(&Record{Event: Refused})
+		for range 50 { // half of the queue is not left to wait
+			r.Record(&Record{Event: End})
+		}
+		synctest.Wait()
+		closeNow(t, r)
+		if want := []int{3, 2, 50}; !slices.Equal(sizes, want) || at[2] != lingerTime {
+			t.Errorf("batches %v at %v, want %v", sizes, at, want)
+		}
+	})
+}
+
+type sinkOf func([]*Record) (int, error)
+
+func (f sinkOf) Write(list []*Record) (int, error) { return f(list) }

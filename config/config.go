@@ -170,8 +170,8 @@ type Audit struct {
 	// block.
 	OnFailure string
 
-	// File is where records go as JSON lines: a file that is rotated, or - for standard output; empty writes none. Default
-	// -.
+	// File is where records go as JSON lines besides the journal: a file that is rotated, or - for standard output; empty
+	// writes none. Empty by default.
 	File string
 
 	// Squid is where records go as lines of Squid's native access.log: a file that is rotated, or - for standard output;

@@ -78,7 +78,7 @@ func everySetting() []spelled {
 		{"audit.retain", "0", "30d", "1h", "400d", "0", "30d", "1h"},
 		{"audit.ungoverned", "true", "false", "true", false, true, false, true},
 		{"audit.on-failure", "block", "allow", "block", "allow", "block", "allow", "block"},
-		{"audit.file", `"-"`, "/e", "/g", "-", "-", "/e", "/g"},
+		{"audit.file", `"-"`, "/e", "/g", "", "-", "/e", "/g"},
 		{"audit.squid", "/f", "/e", "-", "", "/f", "/e", "-"},
 		{"audit.rotate-size", "1MiB", "1024GiB", "1025KiB", "100MiB", "1MiB", "1024GiB", "1025KiB"},
 		{"audit.rotate-keep", "0", "100000", "1", 10, 0, 100000, 1},

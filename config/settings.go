@@ -218,8 +218,8 @@ var settings = []*setting{
 		one[string]{oneOf(Allow, Block), func(c *Config) *string { return &c.Audit.OnFailure }},
 	},
 	{
-		"audit.file", Stdout,
-		"where records go as JSON lines: a file that is rotated, or - for standard output; empty writes none",
+		"audit.file", "",
+		"where records go as JSON lines besides the journal: a file that is rotated, or - for standard output; empty writes none",
 		outlet{path{one[string]{fileName, func(c *Config) *string { return &c.Audit.File }}}},
 	},
 	{

@@ -19,13 +19,16 @@ import (
 )
 
 const (
-	// flushEvery is how far behind the database is as a rule.
+	// Records are counted every countEvery, together, which costs less than one by one; flushEvery is how far behind the database is
+	// as a rule.
+	countEvery = 250 * time.Millisecond
 	flushEvery = 5 * time.Second
 	pruneEvery = time.Hour
 
-	maxKeys  = 4096   // sums that are held before they are added
-	maxStep  = 50_000 // records that are read back before their sums are added
-	pauseFor = 30 * time.Second
+	maxWaiting = 1 << 15 // records that are to be counted; what comes beyond is read back
+	maxKeys    = 4096    // sums that are held before they are added
+	maxStep    = 50_000  // records that are read back before their sums are added
+	pauseFor   = 30 * time.Second
 )
 
 // Config is what an index is made of.
@@ -37,9 +40,12 @@ type Config struct {
 	Log      *zap.Logger
 }
 
-// Index is an [audit.Sink] behind the journal. It takes every record, and never fails: what it cannot count now it reads back later.
+// Index is behind the journal. It takes every record, and never fails: what it cannot count now it reads back later.
 type Index struct {
 	cfg Config
+
+	waitingMu sync.Mutex
+	waiting   []*audit.Record
 
 	mu     sync.Mutex
 	db     *sqlite.DB // nil until it could be opened
@@ -98,24 +104,36 @@ func (x *Index) rewind(ctx context.Context) error {
 	return nil
 }
 
-// Write counts records. It implements [audit.Sink].
-func (x *Index) Write(records []*audit.Record) (written int, err error) {
+// Queue takes records that the journal has, and keeps them for some time. It never blocks.
+func (x *Index) Queue(records []*audit.Record) {
+	x.waitingMu.Lock()
+	defer x.waitingMu.Unlock()
+	if len(x.waiting) < maxWaiting {
+		x.waiting = append(x.waiting, records...)
+	}
+}
+
+// count counts what has come.
+func (x *Index) count(ctx context.Context) {
+	x.waitingMu.Lock()
+	records := x.waiting
+	x.waiting = nil
+	x.waitingMu.Unlock()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, r := range records {
 		switch {
 		case x.behind || !r.Numbered || r.Sequence < x.next:
 		case r.Sequence > x.next:
-			x.note(x.readBack(context.Background(), r.Sequence+1))
+			x.note(x.readBack(ctx, r.Sequence+1))
 		default:
 			x.tally.Add(r)
 			x.next++
 			if x.tally.Full() {
-				x.note(x.flush(context.Background()))
+				x.note(x.flush(ctx))
 			}
 		}
 	}
-	return len(records), nil
 }
 
 // readBack counts the records up to, but not including, one, as the journal has them. Some at the beginning may be removed by now.
@@ -221,7 +239,8 @@ func (x *Index) Err() error {
 // Run catches up, and then adds what was counted every few seconds, until ctx ends.
 func (x *Index) Run(ctx context.Context) {
 	x.tick(ctx)
-	flush, prune := time.NewTicker(flushEvery), time.NewTicker(pruneEvery)
+	count, flush, prune := time.NewTicker(countEvery), time.NewTicker(flushEvery), time.NewTicker(pruneEvery)
+	defer count.Stop()
 	defer flush.Stop()
 	defer prune.Stop()
 	x.prune(ctx)
@@ -229,6 +248,8 @@ func (x *Index) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-count.C:
+			x.count(ctx)
 		case <-flush.C:
 			x.tick(ctx)
 		case <-prune.C:
@@ -249,8 +270,9 @@ func (x *Index) prune(ctx context.Context) {
 	}
 }
 
-// Close adds what was counted, and closes the database. No record may come any more.
+// Close adds what has come, and closes the database. No record may come any more.
 func (x *Index) Close() error {
+	x.count(context.Background())
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.db == nil {

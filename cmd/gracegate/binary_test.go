@@ -49,7 +49,7 @@ type process struct {
 func launch(t *testing.T, binary string, texts []string, flags ...string) *process {
 	t.Helper()
 	p := &process{t: t, counts: map[string]int{}, more: make(chan struct{})}
-	args := []string{"serve", "--listen-proxy", "127.0.0.1:0", "--listen-admin", "127.0.0.1:0"}
+	args := []string{"serve", "--listen-proxy", "127.0.0.1:0", "--listen-admin", "127.0.0.1:0", "--audit-file", "-"}
 	p.cmd = exec.Command(binary, append(args, flags...)...)
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.cmd.Dir}

@@ -24,7 +24,6 @@ type records struct {
 	journal         *journal.Journal
 	outlets         *audit.Fan
 	index           *index.Index
-	counted         *audit.Recorder // of the index
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -54,7 +53,6 @@ func openRecords(cfg *config.Config, simulated bool, log *zap.Logger, always []z
 		indexing.Retain = cfg.Audit.Retain
 	}
 	r.index = index.New(indexing)
-	r.counted = audit.New(r.index, queueSize) // what finds no room there is read back from the journal
 	ctx, stop := context.WithCancel(context.Background())
 	r.stop = stop
 	r.running.Go(func() { j.Run(ctx) })
@@ -104,9 +102,7 @@ func (r *records) Failing() bool { return r.Recorder.Failing() || r.journal.Fail
 func (r *records) write(list []*audit.Record) (written int, err error) {
 	written, err = r.journal.Write(list)
 	r.outlets.Queue(list[:written])
-	for _, rec := range list[:written] {
-		r.counted.Queue(rec)
-	}
+	r.index.Queue(list[:written])
 	return written, err
 }
 
@@ -116,7 +112,7 @@ func (f sinkOf) Write(list []*audit.Record) (written int, err error) { return f(
 
 // close writes out what there is, at most until ctx ends.
 func (r *records) close(ctx context.Context) error {
-	err := errors.Join(r.Close(ctx), r.outlets.Close(ctx), r.counted.Close(ctx))
+	err := errors.Join(r.Close(ctx), r.outlets.Close(ctx))
 	r.stop()
 	r.running.Wait()
 	return errors.Join(err, r.index.Close(), r.journal.Close())

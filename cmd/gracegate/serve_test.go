@@ -20,7 +20,7 @@ import (
 
 // The commands of a script that runs a gateway:
 //
-//	serve [FLAG...]     run gracegate serve on free ports, and wait until it is ready; $PROXY and $ADMIN are its addresses. With
+//	serve [FLAG...]     run gracegate serve on free ports, with its records in its log, and wait until it is ready; $PROXY and $ADMIN are its addresses. With
 //	                    $OPEN_FILES that is its limit of open files, and it may not raise it
 //	origin              run gracegate demo's origins on free ports; $ORIGIN and $ORIGIN_TLS are their addresses
 //	logged PATTERN      wait for a line in the log of serve, after the one that was waited for last; it is the standard output
@@ -56,7 +56,7 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	defer watcher.Close()
 	ts.Check(watcher.Add(filepath.Dir(ready)))
 
-	own := []string{"serve", "--ready-file", ready, "--listen-proxy", "127.0.0.1:0", "--listen-admin", "127.0.0.1:0"}
+	own := []string{"serve", "--ready-file", ready, "--listen-proxy", "127.0.0.1:0", "--listen-admin", "127.0.0.1:0", "--audit-file", "-"}
 	b := start(ts, nil, append(own, args...)...)
 	ts.Value(gateKey{}).(*gate).serve = b
 	b.waitForFile(ts, watcher, ready)

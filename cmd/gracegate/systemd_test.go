@@ -33,7 +33,7 @@ func scriptSystemd(ts *testscript.TestScript, neg bool, args []string) {
 	g.manager, socket = manage(ts)
 
 	// LISTEN_PID is the process that the sockets are for. A shell can tell which that will be.
-	cmd := exec.Command("sh", append([]string{"-c", `LISTEN_PID=$$ exec gracegate serve "$@"`, "sh"}, flags...)...)
+	cmd := exec.Command("sh", append([]string{"-c", `LISTEN_PID=$$ exec gracegate serve --audit-file - "$@"`, "sh"}, flags...)...)
 	cmd.Env = []string{"NOTIFY_SOCKET=" + socket}
 	if usec := ts.Getenv("WATCHDOG_USEC"); usec != "" {
 		cmd.Env = append(cmd.Env, "WATCHDOG_USEC="+usec)
