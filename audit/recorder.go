@@ -15,7 +15,7 @@ const maxBatch = 128
 // Recorder hands records to one sink, in order, from a queue of bounded length. Its methods may be called from any
 // goroutine.
 type Recorder struct {
-	sink  Sink
+	sink   Sink
 	queue  chan queued
 	linger time.Duration
 	urgent chan struct{} // holds an item while something in the queue is waited for

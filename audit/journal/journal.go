@@ -56,7 +56,7 @@ type Journal struct {
 	mu        sync.Mutex
 	segment   segment
 	lines     *os.File
-	leaves    *os.File // open all along: descriptors may run out
+	leaves    *os.File  // open all along: descriptors may run out
 	size      int64     // of the whole lines in it
 	began     time.Time // when its first record was written
 	torn      bool      // there may be more in it than whole lines
