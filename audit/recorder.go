@@ -26,6 +26,7 @@ type Recorder struct {
 	lost    atomic.Uint64
 	overrun atomic.Bool  // a record found the queue full, and the queue has not been empty since
 	refused atomic.Bool  // the sink returned an error, and has taken no record since
+	stuck   atomic.Bool  // a refusal has waited in vain, and nothing was written since
 	inHand  atomic.Int64 // records that left the queue for the sink, and are not yet written
 
 	// mu orders a sender's finding that the queue is full before the writer's finding that it is empty, so that overrun
@@ -56,15 +57,15 @@ func newRecorder(sink Sink, size int, linger time.Duration) *Recorder {
 	return r
 }
 
-// Record queues a record. That of a refusal waits until the sink has it, for at most a second: it is written before the refusal
-// is answered. No other blocks. When the queue is full, or the recorder is closed, the record is counted as lost; a full queue
+// Record queues a record. That of a refusal waits until the sink has it: it is written before the refusal is answered. It waits
+// for a second at most, and not at all while the sink hangs. No other blocks. When the queue is full, or the recorder is closed, the record is counted as lost; a full queue
 // also makes the recorder failing until it has drained.
 func (r *Recorder) Record(rec *Record) {
 	q := queued{Record: rec}
 	if rec.Event == Refused {
 		q.over = make(chan struct{}, 1)
 	}
-	if !r.enqueue(q) || q.over == nil {
+	if !r.enqueue(q) || q.over == nil || r.stuck.Load() {
 		return
 	}
 	limit := time.NewTimer(maxWait)
@@ -72,6 +73,7 @@ func (r *Recorder) Record(rec *Record) {
 	select {
 	case <-q.over:
 	case <-limit.C:
+		r.stuck.Store(true)
 	}
 }
 
@@ -106,9 +108,9 @@ func (r *Recorder) hurry() {
 	}
 }
 
-// Failing reports whether records are being lost: the queue overran and has not drained yet, or the sink refused the
-// last record.
-func (r *Recorder) Failing() bool { return r.overrun.Load() || r.refused.Load() }
+// Failing reports whether records are being lost, or may be: the queue overran and has not drained yet, the sink refused the last
+// record, or it hangs.
+func (r *Recorder) Failing() bool { return r.overrun.Load() || r.refused.Load() || r.stuck.Load() }
 
 // Lost counts the records that were never written, for want of room, after Close, or because the sink refused them.
 func (r *Recorder) Lost() uint64 { return r.lost.Load() }
@@ -223,6 +225,7 @@ func (r *Recorder) write(b *batch) {
 			r.lost.Add(1)
 		}
 		r.refused.Store(err != nil)
+		r.stuck.Store(false)
 		rest = rest[n:]
 		r.inHand.Store(int64(len(rest)))
 	}

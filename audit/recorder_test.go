@@ -264,6 +264,12 @@ func TestRefusalWaitsForItsRecord(t *testing.T) {
 		if answered != maxWait {
 			t.Errorf("answered after %v though the sink hangs, want %v", answered, maxWait)
 		}
+		began = time.Now()
+		refuse() // and hangs: nobody waits any more
+		if answered != 0 || !r.Failing() {
+			t.Errorf("answered after %v, failing %v", answered, r.Failing())
+		}
+		sink.gate <- nil
 		sink.gate <- nil
 		sink.gate <- errors.New("no space left")
 		synctest.Wait()

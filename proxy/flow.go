@@ -233,13 +233,18 @@ func (s *Server) count(f *flow) {
 
 // record writes a flow down, if it is governed, refused (by the policy or by a guard), or everything is to be recorded.
 func (s *Server) record(f *flow, event audit.Event) {
-	if f.endedBy() == "cut" { // cut first, record after
+	if r := s.recordOf(f, event); r != nil {
+		s.cfg.Recorder.Record(r) // which may take its time: no lock is held
+	}
+}
+
+// recordOf is asRecord, once all that is being cut is cut: cut first, record after.
+func (s *Server) recordOf(f *flow, event audit.Event) *audit.Record {
+	if f.endedBy() == "cut" {
 		s.flows.cutting.RLock()
 		defer s.flows.cutting.RUnlock()
 	}
-	if r := f.asRecord(event, s.cfg.Ungoverned, s.reasons); r != nil {
-		s.cfg.Recorder.Record(r)
-	}
+	return f.asRecord(event, s.cfg.Ungoverned, s.reasons)
 }
 
 // asRecord is what is written of the flow at an event; nil if nothing is.
