@@ -173,6 +173,10 @@ func (p *process) ask(path string) ([]byte, error) {
 	return io.ReadAll(resp.Body)
 }
 
+// opensLater is how many descriptors, or goroutines, a gateway may have more than when it had just begun: the database opens its
+// files, and connections to them, beside the traffic.
+const opensLater = 6
+
 // figures are what a process says that it uses.
 type figures struct {
 	rss        int64 // bytes

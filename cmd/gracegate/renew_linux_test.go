@@ -100,7 +100,7 @@ func TestRenewUnderLoad(t *testing.T) {
 	var after figures
 	back := holdsWithin(patience, func() bool {
 		after, err = gateway.figures()
-		return err == nil && after.files <= before.files+6 && after.goroutines <= before.goroutines+4 // the database was opened meanwhile
+		return err == nil && after.files <= before.files+opensLater && after.goroutines <= before.goroutines+opensLater
 	})
 	if !back {
 		t.Errorf("%d descriptors and %d goroutines at first, %d and %d at the end: %v", before.files, before.goroutines, after.files, after.goroutines, err)

@@ -166,7 +166,7 @@ func (s *soak) judge() {
 	s.origins.close()
 	settled := func() bool {
 		s.end = s.figures()
-		return s.end.files <= s.start.files && s.end.goroutines <= s.start.goroutines+2
+		return s.end.files <= s.start.files+opensLater && s.end.goroutines <= s.start.goroutines+opensLater
 	}
 	for _, l := range s.losses {
 		t.Errorf("lost: %s", l)
