@@ -103,18 +103,21 @@ func (l *innerSocket) carry(to, from io.ReadWriteCloser, held []byte, count *ato
 // abort ends both sides, the client's with a reset. It may be called with the locks of this flow and of its connection's held, so
 // it leaves the client's TLS alone: closing that ends the flow of the connection.
 func (l *innerSocket) abort() {
-	if !l.cut.Swap(true) {
-		_ = l.tcp.SetLinger(0)
-		_ = l.tcp.Close()
-		l.end()
-	}
-}
-
-// close ends both sides in order. No lock of a flow may be held.
-func (l *innerSocket) close() {
 	l.cut.Store(true)
-	_ = l.down.Close()
+	_ = l.tcp.SetLinger(0)
+	_ = l.tcp.Close()
 	l.end()
 }
+
+// close ends both sides in order. No lock of a flow may be held. A client that does not hear the goodbye of TLS does not hold it up.
+func (l *innerSocket) close() {
+	l.cut.Store(true)
+	l.end()
+	defer time.AfterFunc(goodbyeTime, func() { _ = l.tcp.Close() }).Stop()
+	_ = l.down.Close()
+}
+
+// goodbyeTime is how long a client may take to hear that a WebSocket ends.
+const goodbyeTime = 5 * time.Second
 
 func (l *innerSocket) end() { l.overNow.Do(func() { close(l.over) }) }

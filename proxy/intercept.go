@@ -49,6 +49,7 @@ type interception struct {
 
 	mu       sync.Mutex
 	requests map[*flow]struct{} // in progress inside
+	ended    string             // why all of them were cut
 }
 
 // interceptable tells whether requests for a name can be seen: this gateway has a CA that may sign for it.
@@ -105,7 +106,7 @@ func (i *interception) take(down *net.TCPConn, held []byte) {
 // for the client's leaving. The lock of the connection's flow is held.
 func (i *interception) cut() {
 	reason := i.flow.ended
-	for _, f := range i.inProgress() {
+	for _, f := range i.end(reason) {
 		if reason == "cut" {
 			i.server.judgeAgain(f)
 		}
@@ -114,9 +115,11 @@ func (i *interception) cut() {
 	i.reset()
 }
 
-func (i *interception) inProgress() []*flow {
+// end returns the requests in progress. One that comes later ends for the same reason, with the connection.
+func (i *interception) end(reason string) []*flow {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.ended = reason
 	return slices.Collect(maps.Keys(i.requests))
 }
 
@@ -124,6 +127,9 @@ func (i *interception) inProgress() []*flow {
 func (i *interception) note(f *flow) (done func()) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if i.ended != "" {
+		f.end(i.ended)
+	}
 	if i.requests == nil {
 		i.requests = make(map[*flow]struct{})
 	}

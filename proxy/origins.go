@@ -161,11 +161,17 @@ func (o *origins) pop(key originKey) *originConn {
 // keep takes a connection back after an exchange that left it clean.
 func (o *origins) keep(c *originConn) {
 	c.used, c.idleSince = true, time.Now()
+	if !o.add(c) {
+		_ = c.conn.Close()
+	}
+}
+
+// add puts a connection with those that are idle; false if there is no place.
+func (o *origins) add(c *originConn) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed || o.count >= maxIdleOrigins || len(o.idle[c.key]) >= maxIdlePerOrigin {
-		_ = c.conn.Close()
-		return
+		return false
 	}
 	if o.idle == nil {
 		o.idle = make(map[originKey][]*originConn)
@@ -174,10 +180,20 @@ func (o *origins) keep(c *originConn) {
 	if o.count++; o.sweep == nil {
 		o.sweep = time.AfterFunc(sweepEvery, o.sweepIdle)
 	}
+	return true
+}
+
+// closeAll closes connections. The lock is not held: TLS says goodbye, for which a stuck origin takes its time.
+func closeAll(list []*originConn) {
+	for _, c := range list {
+		_ = c.conn.Close()
+	}
 }
 
 // sweepIdle closes what was idle for too long, and comes again while there is any left.
-func (o *origins) sweepIdle() {
+func (o *origins) sweepIdle() { closeAll(o.takeOld()) }
+
+func (o *origins) takeOld() (taken []*originConn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.sweep = nil
@@ -186,7 +202,7 @@ func (o *origins) sweepIdle() {
 		kept := list[:0]
 		for _, c := range list {
 			if c.idleSince.Before(old) || peek(c.raw) != peekNothing {
-				_ = c.conn.Close()
+				taken = append(taken, c)
 				o.count--
 			} else {
 				kept = append(kept, c)
@@ -200,6 +216,7 @@ func (o *origins) sweepIdle() {
 	if o.count > 0 && !o.closed {
 		o.sweep = time.AfterFunc(sweepEvery, o.sweepIdle)
 	}
+	return taken
 }
 
 // close closes what is idle, and whatever comes back later.
@@ -216,11 +233,10 @@ func (o *origins) close() {
 // closeIdle closes what is idle.
 func (o *origins) closeIdle() {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, list := range o.idle {
-		for _, c := range list {
-			_ = c.conn.Close()
-		}
-	}
+	idle := o.idle
 	o.idle, o.count = nil, 0
+	o.mu.Unlock()
+	for _, list := range idle {
+		closeAll(list)
+	}
 }
