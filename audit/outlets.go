@@ -29,7 +29,7 @@ type Fan struct {
 func NewFan(size int, outlets ...Outlet) *Fan {
 	f := &Fan{outlets: outlets}
 	for _, o := range outlets {
-		f.recorders = append(f.recorders, New(o.Sink, size))
+		f.recorders = append(f.recorders, newRecorder(o.Sink, size, lingerTime))
 	}
 	return f
 }

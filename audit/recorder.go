@@ -21,7 +21,8 @@ type Recorder struct {
 	urgent chan struct{} // holds an item while something in the queue is waited for
 	done   chan struct{} // closed when the last record is written
 
-	told uint64 // of the lost, how many a record has told of
+	tells bool   // records tell of those lost before them: only the first recorder of a record may change it
+	told  uint64 // of the lost, how many a record has told of
 
 	lost    atomic.Uint64
 	overrun atomic.Bool  // a record found the queue full, and the queue has not been empty since
@@ -49,7 +50,13 @@ const maxWait = time.Second
 const lingerTime = 2 * time.Millisecond
 
 // New starts a recorder with a queue of size records (at least 1). It starts one goroutine, which [Recorder.Close] ends.
-func New(sink Sink, size int) *Recorder { return newRecorder(sink, size, lingerTime) }
+//
+// The first record behind some that were lost tells how many, as [Record.Lost].
+func New(sink Sink, size int) *Recorder {
+	r := newRecorder(sink, size, lingerTime)
+	r.tells = true // before any record comes
+	return r
+}
 
 func newRecorder(sink Sink, size int, linger time.Duration) *Recorder {
 	r := &Recorder{sink: sink, queue: make(chan queued, max(size, 1)), linger: linger, urgent: make(chan struct{}, 1), done: make(chan struct{})}
@@ -207,7 +214,7 @@ func (r *Recorder) gather(b *batch) {
 }
 
 // write gives the records to the sink. While that refuses them it gets one at a time, so that one that it cannot take is not
-// tried over and over with those before it. The first record behind some that were lost tells how many.
+// tried over and over with those before it.
 func (r *Recorder) write(b *batch) {
 	for rest := b.records; len(rest) > 0; {
 		part := rest
@@ -215,7 +222,9 @@ func (r *Recorder) write(b *batch) {
 			part = rest[:1]
 		}
 		lost := r.lost.Load()
-		part[0].Lost = lost - r.told
+		if r.tells {
+			part[0].Lost = lost - r.told
+		}
 		n, err := r.sink.Write(part)
 		if n > 0 {
 			r.told = lost

@@ -288,6 +288,7 @@ func TestRecordTellsOfThoseLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := newGated()
 		r := newRecorder(sink, 8, 0)
+		r.tells = true
 		var told []uint64
 		next := func(err error) {
 			rec := &Record{Event: End}
