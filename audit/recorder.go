@@ -107,6 +107,9 @@ func (r *Recorder) enqueue(q queued) bool {
 	}
 }
 
+// Works tells that the sink would take records again, which without one nobody learns.
+func (r *Recorder) Works() { r.refused.Store(false) }
+
 // hurry has what is queued written at once.
 func (r *Recorder) hurry() {
 	select {

@@ -33,6 +33,9 @@ const (
 	defaultSegmentSize = 64 << 20
 	segmentAge         = 24 * time.Hour
 
+	// rollPause is how long it is not tried again after it failed.
+	rollPause = 10 * time.Second
+
 	checkpointsName = "checkpoints"
 	lockName        = "lock"
 )
@@ -59,6 +62,7 @@ type Journal struct {
 	leaves    *os.File  // open all along: descriptors may run out
 	size      int64     // of the whole lines in it
 	began     time.Time // when its first record was written
+	rollAfter time.Time // a new file is not tried before
 	torn      bool      // there may be more in it than whole lines
 	tree      frontier
 	kept      uint64 // the first record that is there
@@ -172,8 +176,9 @@ func (j *Journal) ready() error {
 	if j.size == 0 {
 		j.began = now
 	}
-	if j.size >= j.opts.SegmentSize || j.size > 0 && now.Sub(j.began) >= segmentAge {
+	if (j.size >= j.opts.SegmentSize || j.size > 0 && now.Sub(j.began) >= segmentAge) && !now.Before(j.rollAfter) {
 		if err := j.roll(); err != nil { // then the old file goes on
+			j.rollAfter = now.Add(rollPause)
 			j.opts.Log.Error("the journal cannot begin a new file", zap.Error(err))
 		}
 	}
@@ -182,7 +187,7 @@ func (j *Journal) ready() error {
 
 // roll begins a new file.
 func (j *Journal) roll() error {
-	if err := errors.Join(j.writeLeaves(), j.lines.Sync()); err != nil {
+	if err := errors.Join(j.writeLeaves(), j.leaves.Sync(), j.lines.Sync()); err != nil {
 		return err
 	}
 	next := segment{j.dir, j.tree.size}
@@ -265,6 +270,12 @@ func (j *Journal) sign(anyway bool) error {
 	if err := j.Sync(); err != nil { // a checkpoint must not tell of what is not there after a power failure
 		return err
 	}
+	j.mu.Lock()
+	leaves := j.leaves
+	j.mu.Unlock()
+	if err := leaves.Sync(); err != nil && !errors.Is(err, fs.ErrClosed) { // roll has synced it then
+		return err
+	}
 	if err := c.sign(j.signer); err != nil {
 		return err
 	}
@@ -336,14 +347,30 @@ func (j *Journal) Close() error {
 // Key is the public key that the checkpoints verify by.
 func (j *Journal) Key() string { return j.public }
 
-// CutError tells that records are gone of which a checkpoint tells.
+// CutError tells that records are gone that must be there.
 type CutError struct {
 	Dir        string
-	Checkpoint *Checkpoint
-	Next       uint64 // the first record that is gone
+	Checkpoint *Checkpoint // the last one; of no size if there is none
+	From, To   uint64      // the records from From up to, but not including To, are gone
 }
 
 func (e *CutError) Error() string {
-	return fmt.Sprintf("the records in %s end before number %d, but the checkpoint of %s tells of all before %d: some were removed",
-		e.Dir, e.Next, e.Checkpoint.Time.Format(time.RFC3339), e.Checkpoint.Size)
+	which := fmt.Sprintf("the records from %d to %d in %s are gone", e.From, e.To-1, e.Dir)
+	if e.Checkpoint.Size == 0 {
+		return which + ", and no checkpoint says that they were removed by their age"
+	}
+	return fmt.Sprintf("%s, which the checkpoint of %s tells of: they were taken out", which, e.Checkpoint.Time.Format(time.RFC3339))
+}
+
+// Probe tries whether records can be written, without leaving anything behind.
+func (j *Journal) Probe() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.ready(); err != nil {
+		return err
+	}
+	_, err := j.lines.Write(make([]byte, 4<<10)) // about as much as a record
+	j.torn = true
+	j.mend()
+	return err
 }

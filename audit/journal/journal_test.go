@@ -175,7 +175,7 @@ func TestCutAtEveryByte(t *testing.T) {
 			mustTruncate(t, segment{dir, 0}.leavesName(), leaves*tlog.HashSize)
 			j, err := Open(dir, Options{})
 			if cut < signed {
-				if cutErr, ok := errors.AsType[*CutError](err); !ok || cutErr.Next != uint64(bytes.Count(lines[:cut], []byte("\n"))) {
+				if cutErr, ok := errors.AsType[*CutError](err); !ok || cutErr.From != uint64(bytes.Count(lines[:cut], []byte("\n"))) {
 					t.Fatalf("cut at %d, before what was signed: %v", cut, err)
 				}
 				continue
@@ -267,6 +267,10 @@ func TestPrune(t *testing.T) {
 	if f := verify(t, dir).Fault; f == nil || f.Kind != "missing" || f.Record != list[0].first {
 		t.Errorf("%+v", f)
 	}
+	// And no gateway goes on behind it, which would sign that it was never there.
+	if cutErr, ok := errors.AsType[*CutError](func() error { _, err := Open(dir, Options{}); return err }()); !ok || cutErr.From != list[0].first || cutErr.To != list[1].first {
+		t.Errorf("%v", cutErr)
+	}
 }
 
 func remove(t *testing.T, s segment) {
@@ -334,5 +338,45 @@ func TestClockJumpsBack(t *testing.T) {
 	}
 	if n != 3 {
 		t.Errorf("%d records of one day", n)
+	}
+}
+
+// Leaves that a power failure has spoilt, behind the last checkpoint, are made from the lines.
+func TestSpoiltLeaves(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	j := open(t, dir, Options{})
+	write(t, j, 3)
+	if _, err := j.Write(records(4, time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	copied := tempDir(t)
+	copyFiles(t, dir, copied)
+	name := segment{copied, 0}.leavesName()
+	mustTruncate(t, name, 6*tlog.HashSize)
+	if err := os.Truncate(name, 7*tlog.HashSize); err != nil { // the last one is zero
+		t.Fatal(err)
+	}
+	again := open(t, copied, Options{})
+	write(t, again, 1)
+	if p := verify(t, copied); p.Fault != nil || p.Next != 8 || p.Unsigned != 0 {
+		t.Errorf("%+v %v", p, p.Fault)
+	}
+}
+
+func TestProbe(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	j := open(t, dir, Options{})
+	write(t, j, 2)
+	if err := j.Probe(); err != nil {
+		t.Fatal(err)
+	}
+	write(t, j, 1)
+	if p := verify(t, dir); p.Fault != nil || p.Next != 3 || p.Torn != 0 {
+		t.Errorf("%+v %v", p, p.Fault)
 	}
 }

@@ -28,7 +28,14 @@ func (j *Journal) load() error {
 	if len(list) == 0 {
 		return j.begin()
 	}
-	j.kept = list[0].first
+	last, err := j.lastCheckpoint()
+	if err != nil {
+		return err
+	}
+	j.signed, j.kept = last.Size, last.Kept
+	if list[0].first > j.kept { // what is removed by its age is signed away before
+		return &CutError{j.dir, last, j.kept, list[0].first}
+	}
 	j.segment = list[len(list)-1]
 	if j.tree, err = startOf(list, len(list)-1); err != nil {
 		return err
@@ -36,7 +43,10 @@ func (j *Journal) load() error {
 	if err := j.resume(); err != nil {
 		return err
 	}
-	return j.compare()
+	if j.signed > j.tree.size {
+		return &CutError{j.dir, last, j.tree.size, j.signed}
+	}
+	return nil
 }
 
 // begin makes the first file.
@@ -60,6 +70,9 @@ func (j *Journal) removePieces() {
 
 // startOf is the frontier at the start of a segment. Where a power failure took it, it is made from the segment before.
 func startOf(list []segment, i int) (frontier, error) {
+	if list[i].first == 0 {
+		return frontier{}, nil
+	}
 	f, err := list[i].frontier()
 	if err == nil {
 		return f, nil
@@ -84,8 +97,8 @@ func startOf(list []segment, i int) (frontier, error) {
 	return f, nil
 }
 
-// resume goes through the last file: it drops a torn line, and writes the leaves that are missing. Leaves that are there are
-// taken as they are: what was recorded is judged by them.
+// resume goes through the last file: it drops a torn line, and writes the leaves that are missing. Leaves that were signed are taken
+// as they are, since what was recorded is judged by them; behind these a power failure may have left anything.
 func (j *Journal) resume() error {
 	start := j.tree.bytes()
 	known, err := j.segment.allLeaves()
@@ -97,14 +110,18 @@ func (j *Journal) resume() error {
 		return err
 	}
 	defer lines.close()
-	leaves := start
+	leaves, whole := start, true
 	for err = lines.next(); err == nil; err = lines.next() {
 		if j.size == 0 {
 			j.began = timeOf(lines.line)
 		}
 		leaf := tlog.RecordHash(lines.line)
-		if n := j.tree.size - j.segment.first; n < uint64(len(known)) {
-			leaf = known[n]
+		if n := j.tree.size - j.segment.first; n < uint64(len(known)) && known[n] != leaf {
+			if j.tree.size < j.signed {
+				leaf = known[n]
+			} else {
+				whole = false
+			}
 		}
 		j.tree.add(leaf)
 		leaves = append(leaves, leaf[:]...)
@@ -113,7 +130,7 @@ func (j *Journal) resume() error {
 	if !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s: %w", j.segment.linesName(), err)
 	}
-	if n := j.tree.size - j.segment.first; n != uint64(len(known)) || n == 0 {
+	if n := j.tree.size - j.segment.first; n != uint64(len(known)) || n == 0 || !whole {
 		if err := writeFile(j.segment.leavesName(), leaves); err != nil {
 			return err
 		}
@@ -128,29 +145,23 @@ func (j *Journal) resume() error {
 	return nil
 }
 
-// compare makes sure that what the last checkpoint tells of is there.
-func (j *Journal) compare() error {
+// lastCheckpoint is the latest that can be believed; one of nothing if there is none.
+func (j *Journal) lastCheckpoint() (*Checkpoint, error) {
 	name := filepath.Join(j.dir, checkpointsName)
 	if err := dropTorn(name); err != nil {
-		return err
+		return nil, err
 	}
 	list, bad, err := readCheckpoints(name, j.public)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, b := range bad {
 		j.opts.Log.Error("a checkpoint of the records cannot be believed", zap.Int("line", b.line), zap.Error(b.err))
 	}
 	if len(list) == 0 {
-		return nil
+		return &Checkpoint{}, nil
 	}
-	last := list[len(list)-1]
-	if last.Size > j.tree.size {
-		return &CutError{j.dir, last, j.tree.size}
-	}
-	j.signed = last.Size
-	j.kept = max(j.kept, last.Kept)
-	return nil
+	return list[len(list)-1], nil
 }
 
 // dropTorn removes a last line that is not whole.

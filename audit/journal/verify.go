@@ -20,6 +20,7 @@ type Proof struct {
 	Checkpoints int         // that were compared with the records
 	Last        *Checkpoint // the latest that holds; nil: there is none
 	Unsigned    uint64      // records behind it: of these nothing is proven
+	Outlived    int         // checkpoints that were given, but tell only of records that were removed since: they prove nothing
 	Lost        uint64      // records that the others tell were never written
 	Torn        int         // bytes behind the last record that are no whole one; it was being written
 	Fault       *Fault      // the first; nil: all is as it was
@@ -55,7 +56,7 @@ func Verify(dir, key string, against ...*Checkpoint) (Proof, error) {
 	if err != nil {
 		return Proof{}, err
 	}
-	v := &verification{Proof: Proof{Key: key}, dir: dir}
+	v := &verification{Proof: Proof{Key: key}, dir: dir, given: against}
 	if len(checkpoints) > 0 {
 		v.kept = checkpoints[len(checkpoints)-1].Kept
 	}
@@ -85,6 +86,7 @@ type verification struct {
 	dir         string
 	kept        uint64 // the first record that should be there
 	checkpoints []*Checkpoint
+	given       []*Checkpoint // of these, those that were kept elsewhere
 	tree        frontier
 }
 
@@ -109,6 +111,9 @@ func (v *verification) records(list []segment) error {
 		return err
 	}
 	for len(v.checkpoints) > 0 && v.checkpoints[0].Size < v.tree.size {
+		if slices.Contains(v.given, v.checkpoints[0]) {
+			v.Outlived++
+		}
 		v.checkpoints = v.checkpoints[1:] // what it tells of is gone; a later one tells the same
 	}
 	v.compareRoots()

@@ -176,6 +176,9 @@ func printProof(out io.Writer, what string, p *journal.Proof, asJSON bool) error
 	if err == nil {
 		_, err = fmt.Fprintf(out, "\nkey          %s\n", p.Key)
 	}
+	if err == nil && p.Outlived > 0 {
+		_, err = fmt.Fprintf(out, "not compared the checkpoint that was given: all records that it tells of were removed by their age\n")
+	}
 	if err == nil && p.Unsigned > 0 {
 		_, err = fmt.Fprintf(out, "unsigned     %d, written after the last checkpoint: of these nothing is proven yet\n", p.Unsigned)
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -57,7 +58,8 @@ func openRecords(cfg *config.Config, simulated bool, log *zap.Logger, always []z
 	r.stop = stop
 	r.running.Go(func() { j.Run(ctx) })
 	r.running.Go(func() { r.index.Run(ctx) })
-	r.Recorder = audit.New(sinkOf(r.write), queueSize)
+	r.Recorder = audit.New(toldOf(sinkOf(r.write), tellOf(log, "journal")), queueSize)
+	r.running.Go(func() { r.recover(ctx) })
 	return r, nil
 }
 
@@ -97,6 +99,23 @@ func journalFailure(err error) error {
 
 // Failing reports whether records are being lost, or do not reach the disk.
 func (r *records) Failing() bool { return r.Recorder.Failing() || r.journal.Failing() }
+
+// recover finds out that the journal can be written again, while nothing comes that is to be recorded: nobody may send traffic here
+// until it is so.
+func (r *records) recover(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if r.Recorder.Failing() && r.journal.Probe() == nil {
+				r.Works()
+			}
+		}
+	}
+}
 
 // write writes to the journal. What that has goes on to the outlets.
 func (r *records) write(list []*audit.Record) (written int, err error) {
