@@ -11,13 +11,14 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/gofrs/flock"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
 // DB is a database that is open for writing, and for reading too. Its methods may be called by several goroutines.
 type DB struct {
 	*Reader
-	lock *os.File
+	lock *flock.Flock
 
 	mu       sync.Mutex // of what follows: one transaction at a time
 	db       *sql.DB    // of one connection
@@ -60,21 +61,15 @@ func Open(ctx context.Context, path string) (_ *DB, err error) {
 	return d, nil
 }
 
-func takeLock(path string) (*os.File, error) {
-	name := path + ".lock"
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
+func takeLock(path string) (*flock.Flock, error) {
+	l := flock.New(path+".lock", flock.SetPermissions(0o600))
+	switch locked, err := l.TryLock(); {
+	case err != nil:
 		return nil, explainedFile(path, err)
+	case !locked:
+		return nil, &Error{path, "stop the other gracegate, or give this one a data directory of its own", fmt.Errorf("lock %s: %w", l.Path(), ErrInUse)}
 	}
-	if err := lock(f); err != nil {
-		_ = f.Close() // nothing was written
-		hint := ""
-		if errors.Is(err, ErrInUse) {
-			hint = "stop the other gracegate, or give this one a data directory of its own"
-		}
-		return nil, &Error{path, hint, fmt.Errorf("lock %s: %w", name, err)}
-	}
-	return f, nil
+	return l, nil
 }
 
 // touch makes the file, so that nobody else can read it, nor what SQLite puts beside it, which gets the same mode.
@@ -147,7 +142,7 @@ func (d *DB) Close() error {
 		errs = append(errs, d.db.Close())
 	}
 	if d.lock != nil {
-		errs = append(errs, d.lock.Close())
+		errs = append(errs, d.lock.Unlock())
 	}
 	return errors.Join(errs...)
 }

@@ -3,28 +3,20 @@
 package main
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"syscall"
+
+	"github.com/gofrs/flock"
 )
 
 // lockDir waits until nobody else holds the lock of a directory, and takes it. It goes with the process at the latest.
 func lockDir(dir string) (release func(), err error) {
-	f, err := os.Open(dir)
-	if err != nil {
+	l := flock.New(dir, flock.SetFlag(os.O_RDONLY)) // the directory itself: nothing is left behind
+	if err := l.Lock(); err != nil {
 		return nil, err
 	}
-	for {
-		if err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX); !errors.Is(err, syscall.EINTR) {
-			break
-		}
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return func() { _ = f.Close() }, nil
+	return func() { _ = l.Unlock() }, nil
 }
 
 // keepOwner gives a file to the owner and group of another, or to its group alone, as far as this user may.
