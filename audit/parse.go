@@ -13,7 +13,7 @@ import (
 )
 
 // maxLine is the length of a line that is read, twice what one can have.
-const maxLine = 256 << 10
+const maxLine = 2 * MaxLine
 
 // writtenLine are the members of a line that counting needs.
 type writtenLine struct {

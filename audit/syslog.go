@@ -54,10 +54,10 @@ const (
 // Write waits until there is a server that takes the messages. What was under way when a connection broke is lost if it was
 // whole: no syslog server acknowledges anything.
 type SyslogSink struct {
-	c      Syslog
-	always string
-	prefix string // of the header, from HOSTNAME to PROCID
-	frame  func(to, message []byte) []byte
+	c       Syslog
+	encoder Encoder
+	prefix  string // of the header, from HOSTNAME to PROCID
+	frame   func(to, message []byte) []byte
 
 	conn    net.Conn // nil: not connected
 	since   time.Time
@@ -75,7 +75,7 @@ type SyslogSink struct {
 
 // NewSyslogSink returns a sink for a server, which need not be there yet. The fields always are in every line.
 func NewSyslogSink(c Syslog, always ...zap.Field) *SyslogSink {
-	s := &SyslogSink{c: c, always: members(always)}
+	s := &SyslogSink{c: c, encoder: NewEncoder(always...)}
 	s.prefix = fmt.Sprintf(" %s gracegate %d ", syslogName(c.Hostname), os.Getpid())
 	if s.c.Tell == nil {
 		s.c.Tell = func(error) {}
@@ -257,9 +257,9 @@ func (s *SyslogSink) appendMessage(to []byte, r *Record, datagram bool) []byte {
 	to = append(to, r.Event.String()...)
 	to = append(to, " - "...) // no STRUCTURED-DATA
 	header := len(to)
-	to = appendRecord(to, r, s.always)
+	to = s.encoder.Append(to, r)
 	if datagram && len(to)-start > maxDatagram {
-		to = appendRecord(to[:header], shortened(r), s.always)
+		to = s.encoder.Append(to[:header], shortened(r))
 	}
 	return to[:len(to)-1] // without its line feed
 }

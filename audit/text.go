@@ -3,6 +3,7 @@ package audit
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -67,6 +68,17 @@ func cutText(s string, most int) string {
 		_, size := utf8.DecodeRuneInString(s[i:])
 		if escaped = appendRune(escaped, r, s[i:i+size]); len(escaped) > most {
 			return s[:i] + cutMark
+		}
+	}
+	return s
+}
+
+// Cell is a text as a cell of a table for spreadsheets: one that they could take for a formula gets an apostrophe in front. The wide
+// forms of the signs count as them in some.
+func Cell(s string) string {
+	for _, sign := range []string{"=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20"} {
+		if strings.HasPrefix(s, sign) {
+			return "'" + s
 		}
 	}
 	return s

@@ -2,7 +2,6 @@ package journal
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -70,11 +69,9 @@ func (c *Checkpoint) parse(text string) error {
 	if c.Size, err = strconv.ParseUint(lines[1], 10, 62); err != nil {
 		return bad("size")
 	}
-	root, err := base64.StdEncoding.DecodeString(lines[2])
-	if err != nil || len(root) != tlog.HashSize {
+	if c.Root, err = tlog.ParseHash(lines[2]); err != nil {
 		return bad("root")
 	}
-	copy(c.Root[:], root)
 	kept, ok := strings.CutPrefix(lines[3], "kept-from ")
 	if c.Kept, err = strconv.ParseUint(kept, 10, 62); err != nil || !ok || c.Kept > c.Size {
 		return bad("first record kept")

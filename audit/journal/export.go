@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -27,18 +26,12 @@ type Records = iter.Seq2[Proven, error]
 // Export returns the records of a range that the latest checkpoint tells of, with their proofs, and how many of the range are
 // behind it, and so are left out.
 func Export(dir string, r Range) (c *Checkpoint, key string, list Records, behind uint64, err error) {
-	key, err = readPublicKey(dir)
-	if err != nil {
+	if key, err = PublicKey(dir); err != nil {
 		return nil, "", nil, 0, err
 	}
-	checkpoints, _, err := readCheckpoints(filepath.Join(dir, checkpointsName), key)
-	if err != nil {
+	if c, err = Latest(dir); err != nil {
 		return nil, "", nil, 0, err
 	}
-	if len(checkpoints) == 0 {
-		return nil, "", nil, 0, errors.New("there is no checkpoint of these records yet")
-	}
-	c = checkpoints[len(checkpoints)-1]
 	from, to, err := r.find(dir)
 	if err != nil {
 		return nil, "", nil, 0, err

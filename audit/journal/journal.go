@@ -255,16 +255,17 @@ func (j *Journal) Sync() error {
 }
 
 // Sign writes a checkpoint, if something was recorded since the last one.
-func (j *Journal) Sign() error { return j.sign(false) }
+func (j *Journal) Sign() error { return j.sign(0) }
 
-func (j *Journal) sign(anyway bool) error {
+// sign is Sign, and signs away the records before one.
+func (j *Journal) sign(before uint64) error {
 	j.checkpointMu.Lock()
 	defer j.checkpointMu.Unlock()
 	j.mu.Lock()
-	c := Checkpoint{Origin: j.signer.Name(), Size: j.tree.size, Root: j.tree.root(), Kept: j.kept, Time: time.Now()}
-	signed := j.signed
+	c := Checkpoint{Origin: j.signer.Name(), Size: j.tree.size, Root: j.tree.root(), Kept: max(j.kept, before), Time: time.Now()}
+	known := c.Size == j.signed && c.Kept == j.kept
 	j.mu.Unlock()
-	if c.Size == signed && !anyway {
+	if known {
 		return nil
 	}
 	if err := j.Sync(); err != nil { // a checkpoint must not tell of what is not there after a power failure
@@ -292,7 +293,7 @@ func (j *Journal) sign(anyway bool) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.signed = c.Size
+	j.signed, j.kept = c.Size, c.Kept
 	return nil
 }
 

@@ -31,7 +31,7 @@ func readKey(dir string, fresh bool) (note.Signer, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: %w", filepath.Join(dir, keyName), err)
 	}
-	public, err := readPublicKey(dir)
+	public, err := PublicKey(dir)
 	if err != nil {
 		return nil, "", err
 	}
@@ -45,8 +45,8 @@ func readKey(dir string, fresh bool) (note.Signer, string, error) {
 	return signer, public, nil
 }
 
-// readPublicKey reads the key that verifies.
-func readPublicKey(dir string) (string, error) {
+// PublicKey is the key that the checkpoints of a directory verify by.
+func PublicKey(dir string) (string, error) {
 	public, err := os.ReadFile(filepath.Join(dir, publicName))
 	return strings.TrimSpace(string(public)), err
 }
@@ -94,6 +94,3 @@ func CheckKey(key string) error {
 	}
 	return nil
 }
-
-// PublicKey is the key that the checkpoints of a directory verify by.
-func PublicKey(dir string) (string, error) { return readPublicKey(dir) }

@@ -50,13 +50,7 @@ func (j *Journal) Prune(before time.Time) (removed uint64, err error) {
 		kept = list[i+1].first
 	}
 	if kept > was {
-		j.mu.Lock()
-		j.kept = kept
-		j.mu.Unlock()
-		if err := j.sign(true); err != nil {
-			j.mu.Lock()
-			j.kept = was
-			j.mu.Unlock()
+		if err := j.sign(kept); err != nil {
 			return 0, err
 		}
 	}

@@ -58,7 +58,7 @@ func (s segment) read(from uint64, yield func(Line, error) bool) (goesOn bool) {
 
 // Exists tells by its error that there is no journal in a directory, or that it cannot be read.
 func Exists(dir string) error {
-	_, err := readPublicKey(dir)
+	_, err := PublicKey(dir)
 	return err
 }
 
@@ -81,7 +81,7 @@ func End(dir string) (uint64, error) {
 
 // Latest is the last checkpoint of a directory.
 func Latest(dir string) (*Checkpoint, error) {
-	key, err := readPublicKey(dir)
+	key, err := PublicKey(dir)
 	if err != nil {
 		return nil, err
 	}

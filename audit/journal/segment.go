@@ -3,6 +3,7 @@ package journal
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/gracegate/gracegate/audit"
 )
 
 const (
@@ -48,15 +51,7 @@ func segments(dir string) ([]segment, error) {
 			list = append(list, segment{dir, first})
 		}
 	}
-	slices.SortFunc(list, func(a, b segment) int {
-		switch {
-		case a.first < b.first:
-			return -1
-		case a.first > b.first:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(list, func(a, b segment) int { return cmp.Compare(a.first, b.first) })
 	return list, nil
 }
 
@@ -70,6 +65,9 @@ type scanner struct {
 	line []byte // the last one, without its line feed; valid until the next
 }
 
+// longestLine is more than any record is long.
+const longestLine = 2 * audit.MaxLine
+
 // errLine is a line that no record has: it is longer than any.
 var errLine = errors.New("a line is longer than any record")
 
@@ -78,7 +76,7 @@ func (s segment) scan() (*scanner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &scanner{file: f, in: bufio.NewReaderSize(f, 256<<10)}, nil
+	return &scanner{file: f, in: bufio.NewReaderSize(f, longestLine)}, nil
 }
 
 // next reads the next whole line; io.EOF is behind the last.
@@ -138,8 +136,7 @@ func (s segment) lastLine() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	const longest = 256 << 10
-	from := max(info.Size()-2*longest, 0)
+	from := max(info.Size()-2*longestLine, 0)
 	tail, err := io.ReadAll(io.NewSectionReader(f, from, info.Size()-from))
 	if err != nil {
 		return nil, err

@@ -3,7 +3,6 @@ package journal
 import (
 	"bufio"
 	"bytes"
-	"encoding/base64"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -14,6 +13,8 @@ import (
 	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/gracegate/gracegate/audit"
 )
 
 // exportHead is the first line of an export in JSON lines.
@@ -168,10 +169,7 @@ func cell(v any) string {
 	default:
 		s = fmt.Sprint(v)
 	}
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
-	}
-	return s
+	return audit.Cell(s)
 }
 
 // NotExportError tells that something is no export.
@@ -191,7 +189,7 @@ func (e *NotExportError) Unwrap() error { return e.Err }
 // Besides its own checkpoint the export may be held against others, if they are of the same size. The error tells why nothing could
 // be proven at all.
 func VerifyExport(from io.Reader, key string, against ...*Checkpoint) (Proof, error) {
-	in := bufio.NewReaderSize(from, 256<<10)
+	in := bufio.NewReader(from)
 	first, err := in.Peek(1)
 	if err != nil {
 		return Proof{}, &NotExportError{1, errors.New("it is empty")}
@@ -265,7 +263,7 @@ func (v *exportProof) record(line int, p *Proven) error {
 }
 
 // maxExportLine bounds a line: a record, and a proof of 62 hashes.
-const maxExportLine = 256<<10 + 8<<10
+const maxExportLine = longestLine + 8<<10
 
 func readJSONL(in *bufio.Reader, v *exportProof) error {
 	lines := bufio.NewScanner(in)
@@ -313,11 +311,10 @@ func (v *exportProof) jsonRecord(n int, line []byte) error {
 func parseProof(words []string) (tlog.RecordProof, error) {
 	proof := make(tlog.RecordProof, len(words))
 	for i, w := range words {
-		b, err := base64.StdEncoding.DecodeString(w)
-		if err != nil || len(b) != tlog.HashSize {
+		var err error
+		if proof[i], err = tlog.ParseHash(w); err != nil {
 			return nil, fmt.Errorf("%.50q is no hash", w)
 		}
-		copy(proof[i][:], b)
 	}
 	return proof, nil
 }

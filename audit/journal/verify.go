@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -43,7 +45,7 @@ func (f *Fault) String() string { return f.Detail }
 func Verify(dir, key string, against ...*Checkpoint) (Proof, error) {
 	if key == "" {
 		var err error
-		if key, err = readPublicKey(dir); err != nil {
+		if key, err = PublicKey(dir); err != nil {
 			return Proof{}, err
 		}
 	}
@@ -61,7 +63,7 @@ func Verify(dir, key string, against ...*Checkpoint) (Proof, error) {
 		v.kept = checkpoints[len(checkpoints)-1].Kept
 	}
 	v.checkpoints = append(checkpoints, against...)
-	slices.SortStableFunc(v.checkpoints, func(a, b *Checkpoint) int { return compare(a.Size, b.Size) })
+	slices.SortStableFunc(v.checkpoints, func(a, b *Checkpoint) int { return cmp.Compare(a.Size, b.Size) })
 	if err := v.records(list); err != nil {
 		return v.Proof, err
 	}
@@ -69,16 +71,6 @@ func Verify(dir, key string, against ...*Checkpoint) (Proof, error) {
 		v.Fault = &Fault{Kind: "checkpoint", Detail: fmt.Sprintf("a checkpoint cannot be believed: %v", bad[0].err), File: name, Line: bad[0].line}
 	}
 	return v.Proof, nil
-}
-
-func compare(a, b uint64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 type verification struct {
@@ -270,7 +262,7 @@ func (v *verification) compareRoots() {
 			v.Fault = &Fault{
 				Kind: "altered", Record: from, File: filepath.Join(v.dir, checkpointsName),
 				Detail: fmt.Sprintf("the records from %d to %d are not those that were signed at %s: at least one was altered, and its hash with it",
-					from, max(c.Size, from+1)-1, c.Time.Format("2006-01-02T15:04:05Z07:00")),
+					from, max(c.Size, from+1)-1, c.Time.Format(time.RFC3339)),
 			}
 			return
 		}
@@ -289,7 +281,7 @@ func (v *verification) end() {
 		c := v.checkpoints[len(v.checkpoints)-1]
 		v.Fault = &Fault{
 			Kind: "cut", Record: v.Next, File: v.dir,
-			Detail: fmt.Sprintf("the records from %d to %d are missing: the checkpoint of %s tells of them", v.Next, c.Size-1, c.Time.Format("2006-01-02T15:04:05Z07:00")),
+			Detail: fmt.Sprintf("the records from %d to %d are missing: the checkpoint of %s tells of them", v.Next, c.Size-1, c.Time.Format(time.RFC3339)),
 		}
 		return
 	}

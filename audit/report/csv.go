@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gracegate/gracegate/audit"
 )
 
 // WriteCSV writes who still tries as one table (RFC 4180, with a line for the names of the columns). A cell that a spreadsheet
@@ -27,7 +29,7 @@ func (r *Report) WriteCSV(w io.Writer) error {
 	for i := range r.Attempts {
 		cells := r.Attempts[i].cells()
 		for j := range cells {
-			cells[j] = harmless(cells[j])
+			cells[j] = audit.Cell(cells[j])
 		}
 		if err := out.Write(cells); err != nil {
 			return err
@@ -71,14 +73,4 @@ func rfc3339(t *time.Time) string {
 		return ""
 	}
 	return t.UTC().Format(time.RFC3339Nano)
-}
-
-// harmless keeps a spreadsheet from taking a cell for a formula. The wide forms of the signs count as them in some.
-func harmless(cell string) string {
-	for _, sign := range []string{"=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20"} {
-		if strings.HasPrefix(cell, sign) {
-			return "'" + cell
-		}
-	}
-	return cell
 }
