@@ -84,13 +84,10 @@ func (x *Index) open(ctx context.Context) (err error) {
 			err = errors.Join(err, removed)
 		}
 	}
-	if err == nil {
-		x.db, err = sqlite.Open(ctx, x.cfg.Database)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = x.rewind(ctx)
-	}
-	return err
+	return x.open(ctx) // which is empty then
 }
 
 // rewind begins anew behind what the database counts.
@@ -138,7 +135,6 @@ func (x *Index) count(ctx context.Context) {
 
 // readBack counts the records up to, but not including, one, as the journal has them. Some at the beginning may be removed by now.
 func (x *Index) readBack(ctx context.Context, end uint64) error {
-	step := x.next
 	for line, err := range journal.Read(x.cfg.Journal, x.next) {
 		if err != nil {
 			return err
@@ -153,11 +149,10 @@ func (x *Index) readBack(ctx context.Context, end uint64) error {
 			x.tally.Add(&r)
 		}
 		x.next = line.Sequence + 1
-		if x.tally.Full() || x.next-step >= maxStep {
+		if x.tally.Full() || x.next-x.from >= maxStep {
 			if err := x.flush(ctx); err != nil {
 				return err
 			}
-			step = x.next
 		}
 		if err := ctx.Err(); err != nil {
 			return err
