@@ -161,31 +161,33 @@ func printProof(out io.Writer, what string, p *journal.Proof, asJSON bool) error
 	if asJSON {
 		return writeProofJSON(out, p)
 	}
+	_, err := io.WriteString(out, proofText(what, p))
+	return err
+}
+
+func proofText(what string, p *journal.Proof) string {
 	if p.Next == p.First {
-		_, err := fmt.Fprintf(out, "%s: no records\n", what)
-		return err
+		return what + ": no records\n"
 	}
 	state := "whole"
 	if p.Fault != nil {
 		state = "NOT whole"
 	}
-	_, err := fmt.Fprintf(out, "%s: %s\nrecords      %d to %d\ncheckpoints  %d", what, state, p.First, p.Next-1, p.Checkpoints)
-	if err == nil && p.Last != nil {
-		_, err = fmt.Fprintf(out, ", the last for %d records, signed at %s", p.Last.Size, instant.Format(p.Last.Time))
+	text := fmt.Appendf(nil, "%s: %s\nrecords      %d to %d\ncheckpoints  %d", what, state, p.First, p.Next-1, p.Checkpoints)
+	if p.Last != nil {
+		text = fmt.Appendf(text, ", the last for %d records, signed at %s", p.Last.Size, instant.Format(p.Last.Time))
 	}
-	if err == nil {
-		_, err = fmt.Fprintf(out, "\nkey          %s\n", p.Key)
+	text = fmt.Appendf(text, "\nkey          %s\n", p.Key)
+	if p.Outlived > 0 {
+		text = append(text, "not compared the checkpoint that was given: all records that it tells of were removed by their age\n"...)
 	}
-	if err == nil && p.Outlived > 0 {
-		_, err = fmt.Fprintf(out, "not compared the checkpoint that was given: all records that it tells of were removed by their age\n")
+	if p.Unsigned > 0 {
+		text = fmt.Appendf(text, "unsigned     %d, written after the last checkpoint: of these nothing is proven yet\n", p.Unsigned)
 	}
-	if err == nil && p.Unsigned > 0 {
-		_, err = fmt.Fprintf(out, "unsigned     %d, written after the last checkpoint: of these nothing is proven yet\n", p.Unsigned)
+	if p.Torn > 0 {
+		text = fmt.Appendf(text, "unfinished   %d bytes of a record that was being written\n", p.Torn)
 	}
-	if err == nil && p.Torn > 0 {
-		_, err = fmt.Fprintf(out, "unfinished   %d bytes of a record that was being written\n", p.Torn)
-	}
-	return err
+	return string(text)
 }
 
 func writeProofJSON(out io.Writer, p *journal.Proof) error {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -39,11 +37,15 @@ func newAuditExport() *cobra.Command {
 		}
 		var r journal.Range
 		var err error
-		if r.Since, err = parseBound("--since", since); err != nil {
-			return err
+		if since != "" {
+			if r.Since, err = parseAt("--since", since); err != nil {
+				return err
+			}
 		}
-		if r.Until, err = parseBound("--until", until); err != nil {
-			return err
+		if until != "" {
+			if r.Until, err = parseAt("--until", until); err != nil {
+				return err
+			}
 		}
 		cfg, err := config.Load(cmd.Flags())
 		if err != nil {
@@ -56,17 +58,6 @@ func newAuditExport() *cobra.Command {
 
 type exporter = func(io.Writer, *journal.Checkpoint, string, journal.Records) (int, error)
 
-func parseBound(flag, text string) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	at, err := instant.Parse(text)
-	if err != nil {
-		return time.Time{}, invalid(fmt.Errorf("%s: %w", flag, err), "RFC 3339 with an offset, such as 2026-10-01T00:00:00Z")
-	}
-	return at, nil
-}
-
 func export(stdout, stderr io.Writer, dir, output string, r journal.Range, put exporter) error {
 	if err := journal.Exists(dir); err != nil {
 		return noJournal(dir, err)
@@ -76,34 +67,34 @@ func export(stdout, stderr io.Writer, dir, output string, r journal.Range, put e
 		return failed(err, "a gateway that runs signs its records every minute")
 	}
 	n := 0
-	err = writeOutput(stdout, output, func(w io.Writer) (err error) {
-		n, err = put(w, c, key, list)
+	var refused error // why a record is not proven
+	noted := func(yield func(journal.Proven, error) bool) {
+		for p, err := range list {
+			if refused = err; !yield(p, err) {
+				return
+			}
+		}
+	}
+	write := func(w io.Writer) (err error) {
+		n, err = put(w, c, key, noted)
 		return err
-	})
-	if err != nil {
-		return &codedError{err, exitRefused, "gracegate audit verify tells more"}
+	}
+	if output == "-" || output == "" {
+		err = failed(write(stdout), "")
+	} else {
+		err = writeWhole(output, write)
+	}
+	switch {
+	case refused != nil:
+		return &codedError{refused, exitRefused, "gracegate audit verify tells more"}
+	case err != nil:
+		return err
 	}
 	_, _ = fmt.Fprintf(stderr, "%d records, proven by the checkpoint of %s\n", n, instant.Format(c.Time))
 	if behind > 0 {
 		_, _ = fmt.Fprintf(stderr, "%d more are not signed yet, and left out\n", behind)
 	}
 	return nil
-}
-
-// writeOutput writes a file whole or not at all, or to standard output.
-func writeOutput(stdout io.Writer, name string, write func(io.Writer) error) error {
-	if name == "-" || name == "" {
-		return write(stdout)
-	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".gracegate-*") // 0600
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(f.Name()) }() // gone already if it was renamed
-	if err := errors.Join(write(f), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
 }
 
 // verifyExport proves a file that export wrote.

@@ -48,6 +48,32 @@ func atFlag(cmd *cobra.Command) func() (time.Time, error) {
 	}
 }
 
+// atDesk is what a command does that edits waivers: open a desk at the instant that it takes for now, do its work there, and print
+// what was done.
+func atDesk(at func() (time.Time, error), mayMake bool, work func(d *waiverDesk, args []string) (said string, err error)) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		cfg, err := config.Load(cmd.Flags())
+		if err != nil {
+			return err
+		}
+		now, err := at()
+		if err != nil {
+			return err
+		}
+		d, err := openDesk(cfg, now, mayMake)
+		if err != nil {
+			return err
+		}
+		defer d.close()
+		said, err := work(d, args)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprint(cmd.OutOrStdout(), said)
+		return failed(err, "")
+	}
+}
+
 // waiverDesk is where waivers are edited: the operator's files as they were read, and as nobody else edits them meanwhile.
 type waiverDesk struct {
 	cfg    *config.Config

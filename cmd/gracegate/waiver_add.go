@@ -43,28 +43,7 @@ func newWaiverAdd() *cobra.Command {
 	f.StringVar(&w.Until, "until", "", "the `instant` at which it ends")
 	f.StringVar(&w.Owner, "owner", "", "`who` answers for it")
 	f.StringVar(&w.Reason, "reason", "", "`why` it is given")
-	at := atFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := config.Load(cmd.Flags())
-		if err != nil {
-			return err
-		}
-		now, err := at()
-		if err != nil {
-			return err
-		}
-		d, err := openDesk(cfg, now, true)
-		if err != nil {
-			return err
-		}
-		defer d.close()
-		said, err := d.add(&w)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprint(cmd.OutOrStdout(), said)
-		return failed(err, "")
-	}
+	cmd.RunE = atDesk(atFlag(cmd), true, func(d *waiverDesk, _ []string) (string, error) { return d.add(&w) })
 	return cmd
 }
 

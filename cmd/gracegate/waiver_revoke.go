@@ -30,28 +30,7 @@ func newWaiverRevoke() *cobra.Command {
 	}
 	config.AddFlags(cmd.Flags(), config.GroupPolicy)
 	cmd.Flags().StringVar(&reason, "reason", "", "`why` it ends, for the comment")
-	at := atFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cfg, err := config.Load(cmd.Flags())
-		if err != nil {
-			return err
-		}
-		now, err := at()
-		if err != nil {
-			return err
-		}
-		d, err := openDesk(cfg, now, false)
-		if err != nil {
-			return err
-		}
-		defer d.close()
-		said, err := d.revoke(args[0], reason)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprint(cmd.OutOrStdout(), said)
-		return failed(err, "")
-	}
+	cmd.RunE = atDesk(atFlag(cmd), false, func(d *waiverDesk, args []string) (string, error) { return d.revoke(args[0], reason) })
 	return cmd
 }
 
