@@ -169,6 +169,15 @@ func (p *Policy) addInstruments() {
 	}
 }
 
+// Mode is what the operator's file does with a restriction of the catalogue, whichever it is.
+func (p *Policy) Mode(restriction string) (Mode, bool) {
+	i := slices.IndexFunc(p.catalog.Restrictions, func(r Restriction) bool { return r.ID == restriction })
+	if i < 0 {
+		return 0, false
+	}
+	return p.modes[i], true
+}
+
 // names tells whether any text of the restriction names the vendor.
 func (in *instrument) names(vendor string) bool {
 	return slices.ContainsFunc(in.views, func(v view) bool { return v.names(vendor) })

@@ -303,7 +303,8 @@ func (g *gatherer) restrictions(r *Report) []Restriction {
 	for _, id := range slices.Sorted(maps.Keys(named)) {
 		t := Restriction{ID: id}
 		if in := g.restriction(id); in != nil {
-			t.Title, t.Strength, t.Mode = clean(in.Title), in.Strength.String(), g.mode(id).String()
+			mode, _ := g.policy.Mode(id)
+			t.Title, t.Strength, t.Mode = clean(in.Title), in.Strength.String(), mode.String()
 			if n := len(in.Revisions); n > 0 {
 				s := &in.Revisions[n-1].Source
 				t.Citation, t.URL, t.Grade = clean(s.Citation), clean(s.URL), s.Grade.String()
@@ -312,15 +313,4 @@ func (g *gatherer) restrictions(r *Report) []Restriction {
 		list = append(list, t)
 	}
 	return list
-}
-
-// mode is what the operator's file does with a restriction.
-func (g *gatherer) mode(id string) policy.Mode {
-	op := g.policy.Operator()
-	for i := range op.Restrictions {
-		if op.Restrictions[i].ID == id {
-			return op.Restrictions[i].Mode
-		}
-	}
-	return op.Settings.Mode
 }
