@@ -345,9 +345,6 @@ func (j *Journal) Close() error {
 	return errors.Join(err, j.lock.Unlock())
 }
 
-// Key is the public key that the checkpoints verify by.
-func (j *Journal) Key() string { return j.public }
-
 // CutError tells that records are gone that must be there.
 type CutError struct {
 	Dir        string

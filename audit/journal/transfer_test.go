@@ -43,7 +43,11 @@ func exported(t *testing.T) (jsonl, table string, key string) {
 			t.Fatalf("form %d: %d records, %v", i, n, err)
 		}
 	}
-	return out[0].String(), out[1].String(), j.Key()
+	key, err := PublicKey(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out[0].String(), out[1].String(), key
 }
 
 func TestExportsAreProvenElsewhere(t *testing.T) {

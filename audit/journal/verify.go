@@ -37,8 +37,6 @@ type Fault struct {
 	Line   int
 }
 
-func (f *Fault) String() string { return f.Detail }
-
 // Verify proves that the records in a directory are those that the checkpoints tell of, by the directory's key, or by another
 // one if that is not empty. What is given in against are checkpoints that were kept elsewhere: they must hold, too. The error
 // tells why nothing could be proven at all.
