@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -53,8 +54,9 @@ type Index struct {
 	from   uint64 // the first record in the tally
 	next   uint64 // the first that is not
 	behind bool   // records are read back from the journal, as soon as that is possible
-	failed error  // why the last try failed
 	again  time.Time
+
+	failed atomic.Pointer[error] // why the last try failed; nil if it did not
 }
 
 // New makes an index, which opens its database when it runs.
@@ -181,10 +183,11 @@ func (x *Index) note(err error) {
 	if err == nil {
 		return
 	}
-	if x.failed == nil || x.failed.Error() != err.Error() {
+	if was := x.Err(); was == nil || was.Error() != err.Error() {
 		x.cfg.Log.Error("the database of what was seen falls behind; the journal has everything, and it is tried again", zap.Error(err))
 	}
-	x.failed, x.behind, x.again = err, true, time.Now().Add(pauseFor)
+	x.failed.Store(&err)
+	x.behind, x.again = true, time.Now().Add(pauseFor)
 }
 
 // tick adds what was counted, and catches up after a failure once it is time.
@@ -210,10 +213,11 @@ func (x *Index) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if x.failed != nil {
+	if x.Err() != nil {
 		x.cfg.Log.Info("the database of what was seen has caught up")
 	}
-	x.failed, x.behind = nil, false
+	x.failed.Store(nil)
+	x.behind = false
 	return nil
 }
 
@@ -224,11 +228,12 @@ func (x *Index) CatchUp(ctx context.Context) error {
 	return x.recover(ctx)
 }
 
-// Err is why the database is behind; nil if it is not, or only by some seconds.
+// Err is why the database is behind; nil if it is not, or only by some seconds. It does not wait, however much is being read back.
 func (x *Index) Err() error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.failed
+	if err := x.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // Run catches up, and then adds what was counted every few seconds, until ctx ends.

@@ -154,6 +154,18 @@ func TestRecovers(t *testing.T) {
 	r.check()
 }
 
+// Whoever asks how it stands does not wait for what is being read back.
+func TestErrDoesNotWait(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.index.mu.Lock()
+	defer r.index.mu.Unlock()
+	r.index.note(errors.New("no space left"))
+	if err := r.index.Err(); err == nil {
+		t.Error("nothing is wrong")
+	}
+}
+
 // A database that counts more than there is, as after a power failure that took the last records, is made anew.
 func TestDatabaseAheadOfTheJournal(t *testing.T) {
 	t.Parallel()
