@@ -205,7 +205,10 @@ func (j *Journal) create(s segment) (lines, leaves *os.File, err error) {
 	if err := writeFile(s.leavesName(), j.tree.bytes()); err != nil {
 		return nil, nil, err
 	}
-	return s.open(os.O_CREATE | os.O_EXCL)
+	if lines, leaves, err = s.open(os.O_CREATE | os.O_EXCL); err != nil {
+		return nil, nil, errors.Join(err, os.Remove(s.leavesName()))
+	}
+	return lines, leaves, nil
 }
 
 // open opens both files for writing.

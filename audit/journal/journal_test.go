@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -280,6 +281,43 @@ func remove(t *testing.T, s segment) {
 	}
 }
 
+// Who verifies while old files are removed accuses nobody.
+func TestVerifyBesidePrune(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	j := open(t, dir, Options{SegmentSize: 1000})
+	day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for i := range 300 {
+		if _, err := j.Write(records(3, day.AddDate(0, 0, i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.Sign(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		var err error
+		for i := 5; i < 300 && err == nil; i += 5 {
+			_, err = j.Prune(day.AddDate(0, 0, i))
+		}
+		done <- err
+	}()
+	for pruning := true; pruning; {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+			pruning = false
+		default:
+		}
+		if p, err := Verify(dir, ""); err != nil || p.Fault != nil {
+			t.Errorf("%+v %v", p.Fault, err)
+		}
+	}
+}
+
 func TestFilesAreForTheirOwnerAlone(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(tempDir(t), "journal")
@@ -363,6 +401,28 @@ func TestSpoiltLeaves(t *testing.T) {
 	again := open(t, copied, Options{})
 	write(t, again, 1)
 	if p := verify(t, copied); p.Fault != nil || p.Next != 8 || p.Unsigned != 0 {
+		t.Errorf("%+v %v", p, p.Fault)
+	}
+}
+
+// A new file that cannot be made leaves nothing behind, and the old one goes on.
+func TestRollFails(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	j := open(t, dir, Options{SegmentSize: 100})
+	write(t, j, 1)
+	obstacle := segment{dir, 1}.linesName()
+	if err := os.Mkdir(obstacle, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, j, 3)
+	if _, err := os.Stat(segment{dir, 1}.leavesName()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("leaves without lines: %v", err)
+	}
+	if err := os.Remove(obstacle); err != nil {
+		t.Fatal(err)
+	}
+	if p := verify(t, dir); p.Fault != nil || p.Next != 4 {
 		t.Errorf("%+v %v", p, p.Fault)
 	}
 }

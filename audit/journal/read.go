@@ -56,9 +56,12 @@ func (s segment) read(from uint64, yield func(Line, error) bool) (goesOn bool) {
 	}
 }
 
-// Exists tells by its error that there is no journal in a directory, or that it cannot be read.
+// Exists tells by its error that there is no journal in a directory, or that it cannot be read. One without its key is one.
 func Exists(dir string) error {
-	_, err := PublicKey(dir)
+	list, err := segments(dir)
+	if err == nil && len(list) == 0 {
+		_, err = PublicKey(dir)
+	}
 	return err
 }
 

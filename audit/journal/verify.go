@@ -47,28 +47,41 @@ func Verify(dir, key string, against ...*Checkpoint) (Proof, error) {
 			return Proof{}, err
 		}
 	}
+	for {
+		v, err := verifyOnce(dir, key, against)
+		if err == nil && v.Fault == nil {
+			return v.Proof, nil
+		}
+		// Old files may have been removed meanwhile, which is signed before.
+		if last, lastErr := Latest(dir); lastErr != nil || last.Kept <= v.kept {
+			return v.Proof, err
+		}
+	}
+}
+
+func verifyOnce(dir, key string, against []*Checkpoint) (*verification, error) {
+	v := &verification{Proof: Proof{Key: key}, dir: dir, given: against}
 	name := filepath.Join(dir, checkpointsName)
 	checkpoints, bad, err := readCheckpoints(name, key)
 	if err != nil {
-		return Proof{}, err
+		return v, err
+	}
+	if len(checkpoints) > 0 {
+		v.kept = checkpoints[len(checkpoints)-1].Kept
 	}
 	list, err := segments(dir)
 	if err != nil {
-		return Proof{}, err
-	}
-	v := &verification{Proof: Proof{Key: key}, dir: dir, given: against}
-	if len(checkpoints) > 0 {
-		v.kept = checkpoints[len(checkpoints)-1].Kept
+		return v, err
 	}
 	v.checkpoints = append(checkpoints, against...)
 	slices.SortStableFunc(v.checkpoints, func(a, b *Checkpoint) int { return cmp.Compare(a.Size, b.Size) })
 	if err := v.records(list); err != nil {
-		return v.Proof, err
+		return v, err
 	}
 	if v.Fault == nil && len(bad) > 0 {
 		v.Fault = &Fault{Kind: "checkpoint", Detail: fmt.Sprintf("a checkpoint cannot be believed: %v", bad[0].err), File: name, Line: bad[0].line}
 	}
-	return v.Proof, nil
+	return v, nil
 }
 
 type verification struct {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -107,6 +108,9 @@ func verifyJournal(dir, key, kept string) (journal.Proof, error) {
 		return journal.Proof{}, err
 	}
 	proof, err := journal.Verify(dir, key, against...)
+	if errors.Is(err, fs.ErrNotExist) && key == "" {
+		return proof, &codedError{err, exitRefused, "--key names the key to verify by, if it was kept elsewhere"}
+	}
 	return proof, failed(err, "the journal must be readable by this user")
 }
 
