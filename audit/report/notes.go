@@ -21,6 +21,9 @@ func (g *gatherer) notes(r *Report) []string {
 	if r.Period.Widened() {
 		list = append(list, fmt.Sprintf("The record is summed up by whole hours of UTC. The report was asked for %s to %s and covers the hours in which these lie.", second(r.Period.AskedSince), second(r.Period.AskedUntil)))
 	}
+	if r.uncounted > 0 {
+		list = append(list, fmt.Sprintf("%s written just before this report, and not counted in it yet.", plural(r.uncounted, "record was", "records were")))
+	}
 	if i := r.Integrity; i != nil && i.Lost > 0 {
 		list = append(list, fmt.Sprintf("%s known to be lost: not written for want of room or of a working disk.", plural(i.Lost, "record is", "records are")))
 	}

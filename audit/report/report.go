@@ -25,6 +25,7 @@ type Options struct {
 	PolicyFile string // empty: the built-in policy
 
 	Integrity *Integrity // of the record; nil: it was not verified
+	Uncounted int64      // records that were written, and are not in what is read: a gateway that runs counts them within seconds
 }
 
 // Hours is the period that a report covers, since included and until not: that asked for, widened to whole hours of UTC, since
@@ -77,6 +78,8 @@ type Report struct {
 	Waivers  []Waiver  `json:"waivers"`
 	Outcomes []Outcome `json:"outcomes"`
 	Notes    []string  `json:"notes"`
+
+	uncounted int64
 }
 
 // Period is what a report covers, half-open, in whole hours, and what it was asked to.

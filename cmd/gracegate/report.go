@@ -49,17 +49,23 @@ type reportQuestion struct {
 }
 
 func newReport() *cobra.Command {
-	return reportCommand(func(ctx context.Context, cfg *config.Config) (seenSource, func() error, error) {
-		reader, err := openSeen(ctx, cfg)
+	return reportCommand(func(ctx context.Context, cfg *config.Config) (*openedSource, error) {
+		reader, uncounted, err := openSeen(ctx, cfg)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		return reader, reader.Close, nil
+		return &openedSource{reader, reader.Close, uncounted}, nil
 	}, time.Now)
 }
 
 // openSource opens what a report is made from.
-type openSource func(context.Context, *config.Config) (source seenSource, closeSource func() error, err error)
+type openSource func(context.Context, *config.Config) (*openedSource, error)
+
+type openedSource struct {
+	seenSource
+	close     func() error
+	uncounted int64 // records that are written and not in it yet
+}
 
 // reportCommand is the command with its source, and its clock for what is not told.
 func reportCommand(open openSource, now func() time.Time) *cobra.Command {
@@ -153,18 +159,19 @@ func makeReport(ctx context.Context, cfg *config.Config, o *reports.Options, ope
 	if o.Gateway, err = os.Hostname(); err != nil {
 		return nil, failed(err, "")
 	}
-	source, closeSource, err := open(ctx, cfg)
+	source, err := open(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
-		if closing := closeSource(); err == nil {
+		if closing := source.close(); err == nil {
 			err = failed(closing, "")
 		}
 	}()
 	if o.Integrity, err = integrityOf(cfg, verify); err != nil {
 		return nil, err
 	}
+	o.Uncounted = source.uncounted
 	since, until := o.Hours()
 	r, err = reports.Build(p, o, source.Seen(ctx, since, until, o.Vendor, o.Site))
 	if err != nil {

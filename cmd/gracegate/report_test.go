@@ -51,8 +51,8 @@ func refusedOnce(since, _ time.Time, _, _ string) iter.Seq2[audit.Seen, error] {
 func runReport(t *testing.T, source seenFunc, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	closed := false
-	cmd := reportCommand(func(context.Context, *config.Config) (seenSource, func() error, error) {
-		return source, func() error { closed = true; return nil }, nil
+	cmd := reportCommand(func(context.Context, *config.Config) (*openedSource, error) {
+		return &openedSource{seenSource: source, close: func() error { closed = true; return nil }, uncounted: 7}, nil
 	}, func() time.Time { return reportNow })
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	var out, problems bytes.Buffer
@@ -79,6 +79,15 @@ func TestReportFormats(t *testing.T) {
 		if code != exitDone || problems != "" || !strings.Contains(out, want) {
 			t.Errorf("%s: code %d, %s\n%s\nwant %s", format, code, problems, out, want)
 		}
+	}
+}
+
+// What is written and not counted yet is told.
+func TestReportTellsWhatIsNotCounted(t *testing.T) {
+	t.Parallel()
+	out, problems, code := runReport(t, refusedOnce)
+	if want := "7 records were written just before this report, and not counted in it yet."; code != exitDone || !strings.Contains(out, want) {
+		t.Errorf("code %d, %s\n%s\nwant %s", code, problems, out, want)
 	}
 }
 

@@ -21,30 +21,34 @@ func indexOf(cfg *config.Config, next func() uint64) index.Config {
 }
 
 // openSeen opens the database of what was seen, for reading. What the journal has and the database not is counted first, unless a
-// gateway does that, which runs, or this user may only read.
-func openSeen(ctx context.Context, cfg *config.Config) (*sqlite.Reader, error) {
+// gateway does that, which runs, or this user may only read; then it tells how many these are.
+func openSeen(ctx context.Context, cfg *config.Config) (reader *sqlite.Reader, uncounted int64, err error) {
 	dir := journalDir(cfg)
 	if err := journal.Exists(dir); err != nil {
-		return nil, noJournal(dir, err)
+		return nil, 0, noJournal(dir, err)
 	}
 	end, err := journal.End(dir)
 	if err != nil {
-		return nil, failed(err, "gracegate audit verify tells more")
+		return nil, 0, failed(err, "gracegate audit verify tells more")
 	}
 	x := index.New(indexOf(cfg, func() uint64 { return end }))
 	behind := errors.Join(x.CatchUp(ctx), x.Close())
-	reader, err := sqlite.OpenReader(ctx, databaseOf(cfg))
+	reader, err = sqlite.OpenReader(ctx, databaseOf(cfg))
 	if err != nil {
 		err = databaseFailure(err)
 		if behind != nil && !errors.Is(behind, sqlite.ErrInUse) {
 			err = databaseFailure(behind) // why there is none, or an old one
 		}
-		return nil, err
+		return nil, 0, err
 	}
 	if behind != nil && !errors.Is(behind, sqlite.ErrInUse) && !errors.Is(behind, fs.ErrPermission) {
-		return nil, errors.Join(databaseFailure(behind), reader.Close())
+		return nil, 0, errors.Join(databaseFailure(behind), reader.Close())
 	}
-	return reader, nil
+	next, err := reader.Next(ctx)
+	if err != nil {
+		return nil, 0, errors.Join(databaseFailure(err), reader.Close())
+	}
+	return reader, int64(end - min(next, end)), nil //nolint:gosec // a count
 }
 
 func databaseFailure(err error) error {
@@ -59,7 +63,7 @@ func usesOf(ctx context.Context, cfg *config.Config) (map[string]sqlite.Use, err
 	if err := journal.Exists(journalDir(cfg)); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	reader, err := openSeen(ctx, cfg)
+	reader, _, err := openSeen(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
