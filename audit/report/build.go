@@ -48,8 +48,8 @@ func (g *gatherer) report(o *Options) *Report {
 			KnownAt: knownAt(g.policy.KnownAt()),
 		},
 		Integrity: o.Integrity.cleaned(), uncounted: o.Uncounted,
-		Trend:     Trend{Days: int(g.width / day), Bins: g.bins, Deadlines: g.deadlines()},
-		Attempts:  g.attempts(), Passed: g.passedIn(), Ahead: g.stops(), Waivers: g.waiversUsed(o), Outcomes: g.outcomesSeen(),
+		Trend:    Trend{Days: int(g.width / day), Bins: g.bins, Deadlines: g.deadlines()},
+		Attempts: g.attempts(), Passed: g.passedIn(), Ahead: g.stops(), Waivers: g.waiversUsed(o), Outcomes: g.outcomesSeen(),
 	}
 	r.Restrictions = g.restrictions(r)
 	r.Summary = g.summary(r)
