@@ -28,8 +28,10 @@ type scopes struct {
 	list     []scope
 	table    []uint32           // (network group, user group, device group) -> index into list
 	networks bart.Table[uint32] // group 0: the default site alone
-	users    marks              // group 0: a user that nothing names
-	devices  marks
+
+	numNetworks int   // groups of networks
+	users       marks // group 0: a user that nothing names
+	devices     marks
 }
 
 // marks are the groups of users, or of devices.
@@ -62,6 +64,7 @@ func (s *scopes) index(f *Facts) uint32 {
 func compileScopes(op *Operator) (*scopes, error) {
 	s := &scopes{}
 	networks := s.groupNetworks(op)
+	s.numNetworks = len(networks)
 	s.users = groupMarks(op, func(c *Clients) []string { return c.Users })
 	s.devices = groupMarks(op, func(c *Clients) []string { return c.MACs })
 

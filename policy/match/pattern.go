@@ -69,6 +69,35 @@ func ParsePattern(s string) (Pattern, error) {
 // String returns the text that the pattern was made from.
 func (p Pattern) String() string { return p.text }
 
+// Example returns a path that the pattern matches, always the same: with one byte, "x", for each "*" and "**", and where several
+// bytes could stand the first letter, digit or other one of them.
+func (p Pattern) Example() string {
+	path := []byte(p.prefix)
+	for i := range p.tokens {
+		path = append(path, p.tokens[i].example())
+	}
+	return string(path)
+}
+
+func (t *token) example() byte {
+	for _, c := range []byte("xabcdefghijklmnopqrstuvwyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") {
+		if t.set.has(c) {
+			return c
+		}
+	}
+	for c := byte(' ' + 1); c < 0x7f; c++ {
+		if t.set.has(c) {
+			return c
+		}
+	}
+	for c := 0x80; c <= 0xff; c++ {
+		if t.set.has(byte(c)) {
+			return byte(c)
+		}
+	}
+	return ' '
+}
+
 // unreachable finds what no cleaned path can contain.
 func unreachable(s string) (at int, reason string) {
 	start := 1

@@ -266,3 +266,25 @@ func TestOverlapsTwin(t *testing.T) {
 		}
 	}
 }
+
+func TestExampleMatches(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"/":                        "/",
+		"/v6/**":                   "/v6/x",
+		"/*/a?[0-9]":               "/x/ax0",
+		"/index/u[0-9][0-9]g.xml":  "/index/u00g.xml",
+		"/[*]/[]]/[-._]":           "/*/]/-",
+		"/**/diffs/*.zip":          "/x/diffs/x.zip",
+		"/pa\u00e4/[A-C][ ]/[{]**": "/pa\u00e4/A /{x",
+	} {
+		p, err := ParsePattern(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := p.Example()
+		if got != want || !p.Match(got) {
+			t.Errorf("%s: example %q, want %q; matches: %v", text, got, want, p.Match(got))
+		}
+	}
+}

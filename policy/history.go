@@ -1,0 +1,106 @@
+package policy
+
+import (
+	"slices"
+	"time"
+)
+
+// Span is a stretch of time over which a policy says the same of a flow: [From, Until). A zero From stands for always, a zero
+// Until for ever.
+type Span struct {
+	From, Until time.Time
+	Decision
+}
+
+// History returns what the policy says of a flow over all time, in order and without gaps. Neighbours differ in verdict, state, need,
+// in what enforcing everything would say, or in the cause. Each is what Decide says at any instant in it, so that what is told
+// about the past and the future cannot differ from what is done.
+func (p *Policy) History(f *Facts) []Span {
+	spans := []Span{{Decision: p.Decide(time.Time{}, f)}}
+	for _, at := range p.eras {
+		t, ok := instantOf(at)
+		if !ok || at == always {
+			continue
+		}
+		d := p.Decide(t, f)
+		last := &spans[len(spans)-1]
+		if last.says(&d) {
+			continue
+		}
+		last.Until = t
+		spans = append(spans, Span{From: t, Decision: d})
+	}
+	return spans
+}
+
+// says tells whether two decisions are the same to whoever asks about a flow.
+func (d *Decision) says(other *Decision) bool {
+	return d.Verdict == other.Verdict && d.State == other.State && d.Need == other.Need && d.Would == other.Would && d.by == other.by
+}
+
+// Instants returns, in order, every instant at which anything in the policy begins or ends, the beginnings of warnings
+// included, whether or not a verdict changes there.
+func (p *Policy) Instants() []time.Time { return instantsOf(p.eras) }
+
+// Publications returns, in order, the instants at which any part of the restrictions was published that the policy looks at. They are the
+// horizons that differ.
+func (p *Policy) Publications() []time.Time {
+	var list []int64
+	for i := range p.instruments {
+		list = append(list, p.instruments[i].publications()...)
+	}
+	return instantsOf(merge(list))
+}
+
+// Boundaries returns, in order, the instants of [Policy.Instants] that concern a flow: those of the restrictions that name a vendor
+// of its endpoints, and of the rules and waivers that could pick it, whoever asks.
+func (p *Policy) Boundaries(f *Facts) []time.Time {
+	var l looked
+	p.look(f, f.Path, &l)
+	var list []int64
+	for i := range l.n {
+		list = append(list, p.boundariesOf(&l.names[i])...)
+	}
+	return instantsOf(merge(list))
+}
+
+func (p *Policy) boundariesOf(n *name) (list []int64) {
+	c := &p.classes[n.class]
+	units := c.units
+	for _, id := range c.outcomes {
+		units = append(slices.Clip(units), p.classes[id].units...)
+	}
+	for i := range units {
+		for _, in := range p.vendors[units[i].vendor].instruments {
+			list = append(list, p.instruments[in].bounds...)
+		}
+	}
+	sel := &p.selected[n.set]
+	for i := range p.op.Rules {
+		if r := &p.op.Rules[i]; p.picksAny(&r.Target, units, sel.rules, i) {
+			for j := range r.Phases {
+				list = append(list, nanos(r.Phases[j].From.At))
+			}
+		}
+	}
+	for i := range p.op.Waivers {
+		if w := &p.op.Waivers[i]; p.picksAny(&w.Target, units, sel.waivers, i) {
+			if w.From != nil {
+				list = append(list, nanos(w.From.At))
+			}
+			list = append(list, nanos(w.Until.At))
+		}
+	}
+	return list
+}
+
+// instantsOf leaves out what is no instant: always and never.
+func instantsOf(list []int64) []time.Time {
+	var all []time.Time
+	for _, at := range list {
+		if t, ok := instantOf(at); ok && at != always {
+			all = append(all, t)
+		}
+	}
+	return all
+}
