@@ -22,6 +22,7 @@ type question struct {
 	Host      string `json:"host"` // or HOST[:PORT], which is https
 	Client    string `json:"client"`
 	User      string `json:"user"`
+	MAC       string `json:"mac"`
 	At        string `json:"at"`
 	AsKnownAt string `json:"as-known-at"`
 	SNI       string `json:"sni"` // "-": a hello without one
@@ -38,8 +39,8 @@ func newExplain() *cobra.Command {
 		Long: "Say what the policy makes of a request at an instant, when that changes, and every reason with its place and\n" +
 			"its source. This is the decision that serve would make. A HOST without a port is https, 443; without --client the\n" +
 			"client is one of the default site; without --at it is now. With -, questions are read from standard input, a\n" +
-			"JSON object a line, with the keys url or host, client, user, at, as-known-at, sni, method; an answer is written\n" +
-			"for each, or {\"error\"}.",
+			"JSON object a line, with the keys url or host, client, user, mac, at, as-known-at, sni, method; an answer is\n" +
+			"written for each, or {\"error\"}.",
 		Example: "  gracegate explain s01.upd.kaspersky.com --at 2024-09-28T23:59:59-04:00\n" +
 			"  gracegate explain http://dnl-01.geo.kaspersky.com/index/u1313g.xml --client 10.20.1.1 --json",
 		Args: func(_ *cobra.Command, args []string) error {
@@ -53,6 +54,7 @@ func newExplain() *cobra.Command {
 	config.AddFlags(f, config.GroupPolicy, config.GroupClients, config.GroupUpstream)
 	f.StringVar(&q.Client, "client", "", "the client's `address`")
 	f.StringVar(&q.User, "user", "", "the client's user `name`")
+	f.StringVar(&q.MAC, "mac", "", "the `MAC` address of the client's device")
 	f.StringVar(&q.At, "at", "", "the `instant`, RFC 3339 with an offset (default now)")
 	f.StringVar(&q.AsKnownAt, "as-known-at", "", "leave out what was published after this `instant` (default policy.known-at)")
 	f.StringVar(&q.SNI, "sni", "", "the server `name` in the TLS hello, - for none (default the host)")
@@ -232,9 +234,14 @@ func (q *question) facts() (policy.Facts, error) {
 	}
 	if q.Client != "" {
 		if f.Client, err = netip.ParseAddr(q.Client); err != nil {
-			return f, invalid(fmt.Errorf("client %q is no address", q.Client), "an IPv4 or IPv6 address")
+			return f, invalid(fmt.Errorf("client %q is no address", q.Client), "an IPv4 or IPv6 address; mac names a device, and user a user")
 		}
 		f.Client = host.ClientAddr(f.Client)
+	}
+	if q.MAC != "" {
+		if f.MAC, err = host.ParseMAC(q.MAC); err != nil {
+			return f, invalid(err, "write 00:16:3e:aa:bb:cc")
+		}
 	}
 	return f, q.hello(&f)
 }

@@ -25,6 +25,7 @@ type answerJSON struct {
 	Site       *string      `json:"site"`
 	Persons    []string     `json:"persons"`
 	User       *string      `json:"user"`
+	MAC        *string      `json:"mac"`
 	Method     *string      `json:"method"`
 	Scheme     *string      `json:"scheme"`
 	Host       *string      `json:"host"`
@@ -71,7 +72,7 @@ func (a *answer) json() answerJSON {
 	f := &a.facts
 	j := answerJSON{
 		At: instant.Format(a.At), KnownAt: orNull(knownText(a.known)), Site: orNull(a.Site), Persons: orEmpty(a.Persons),
-		User: orNull(f.User), Method: orNull(f.Method), Scheme: orNull(f.Scheme), Host: orNull(f.Authority.String()), Port: f.Port,
+		User: orNull(f.User), MAC: orNull(f.MAC), Method: orNull(f.Method), Scheme: orNull(f.Scheme), Host: orNull(f.Authority.String()), Port: f.Port,
 		SNI: orNull(f.SNI.String()), Path: orNull(f.Path), Vendor: orNull(a.Vendor), Channels: []string{},
 		Verdict: a.Verdict.String(), State: a.State.String(), Need: orNull(a.Need.String()), Would: a.Would.String(),
 		Revision: a.Revision(), Reasons: []reasonJSON{},

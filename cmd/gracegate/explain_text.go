@@ -58,6 +58,9 @@ func (a *answer) clientText() string {
 	if a.facts.User != "" {
 		parts = append(parts, "user "+a.facts.User)
 	}
+	if a.facts.MAC != "" {
+		parts = append(parts, "device "+a.facts.MAC)
+	}
 	site := "default site"
 	if a.Site != "" {
 		site = "site " + a.Site

@@ -8,7 +8,7 @@ import (
 
 // Error says why a text is no host, authority or port. It is the only type of error of this package.
 type Error struct {
-	Kind   string // what was to be read: "host", "authority" or "port"
+	Kind   string // what was to be read: "host", "authority", "port" or "MAC address"
 	Input  string // the whole text, as it came
 	Reason string // lower case, without a full stop
 }

@@ -1,13 +1,13 @@
 package source
 
 import (
-	"net"
 	"net/netip"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gracegate/gracegate/policy"
+	"github.com/gracegate/gracegate/policy/host"
 )
 
 // networks reads a list of addresses and prefixes. An IPv4-mapped one is the IPv4 one.
@@ -74,13 +74,13 @@ func (r *reader) clients(out *policy.Clients) reading {
 			out.Networks = append(out.Networks, p)
 			return
 		}
-		mac, err := net.ParseMAC(text)
-		if err != nil || len(mac) != 6 {
+		mac, err := host.ParseMAC(text)
+		if err != nil {
 			r.wrong(n, "write mac:00:16:3e:aa:bb:cc", "not the address of a device: %s", quote(s))
 			out.Networks = append(out.Networks, netip.Prefix{})
 			return
 		}
-		out.MACs = append(out.MACs, mac.String())
+		out.MACs = append(out.MACs, mac)
 	}))
 }
 
