@@ -1,11 +1,9 @@
 package divert_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"flag"
 	"os"
-	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,132 +14,177 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
+var directNames = []string{"Intranet.example.net"}
+
+// only is a small listing: zones with hosts in them, zones in zones, hosts beside them, addresses, and names that an object of
+// JavaScript has by itself.
+var only = struct{ zones, hosts []string }{
+	zones: []string{"upd.kaspersky.com", "deep.upd.kaspersky.com", "below.intranet.example.net", "constructor", "xn--bcher-kva.example"},
+	hosts: []string{
+		"dnl-01.geo.kaspersky.com", "s01.upd.kaspersky.com", "upd.kaspersky.com", "www.geo.example", "printer", "nas.local",
+		"198.51.100.7", "10.0.0.7", "2001:db8::7", "__proto__.example",
+	},
+}
+
+func onlyNames(tb testing.TB) *divert.Names {
+	tb.Helper()
+	names, err := divert.NewNames(slices.Values(only.zones), slices.Values(only.hosts))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return names
+}
+
 func TestGolden(t *testing.T) {
 	t.Parallel()
-	const file = "testdata/proxy.pac"
-	got, err := divert.PAC("gw.example.net:3128", divert.Options{Direct: []string{"Intranet.example.net"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+	for file, opts := range map[string]divert.Options{
+		"testdata/proxy.pac": {Direct: directNames},
+		"testdata/only.pac":  {Direct: directNames, Only: onlyNames(t)},
+	} {
+		got, err := divert.PAC("gw.example.net:3128", opts)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", file, diff)
+		if *update {
+			if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", file, diff)
+		}
 	}
 }
 
-// The standard helper functions, as far as the text uses them. The ones that ask the DNS are traps.
-const helpers = `
-function isPlainHostName(host) { return host.indexOf(".") < 0; }
-function dnsDomainIs(host, domain) {
-  return host.length >= domain.length && host.substring(host.length - domain.length) === domain;
+// way is what a PAC file says of a host.
+type way int
+
+const (
+	local   way = iota // never through the proxy
+	unknown            // through it only if everything is
+	known
+)
+
+var hosts = []struct {
+	host string
+	want way
+}{
+	{"s01.upd.kaspersky.com", known},
+	{"S01.UPD.Kaspersky.COM", known},
+	{"s01.upd.kaspersky.com.", known},
+	{"upd.kaspersky.com", known},
+	{"a.b.c.upd.kaspersky.com", known},
+	{"dnl-01.geo.kaspersky.com", known},
+	{"www.geo.example", known},
+	{"xn--bcher-kva.example", known},
+	{"a.xn--bcher-kva.example", known},
+	{"a.constructor", known},
+	{"__proto__.example", known},
+
+	{"example.org", unknown},
+	{"kaspersky.com", unknown},
+	{"notupd.kaspersky.com", unknown},
+	{"upd.kaspersky.com.example.org", unknown},
+	{"a.dnl-01.geo.kaspersky.com", unknown},
+	{"geo.example", unknown},
+	{"a.www.geo.example", unknown},
+	{"a.toString", unknown},
+	{"a.__proto__", unknown},
+	{"a.hasOwnProperty.example", unknown},
+
+	{"printer", local},
+	{"PRINTER", local},
+	{"printer.", local},
+	{"constructor", local},
+	{"localhost", local},
+	{"app.localhost", local},
+	{"nas.local", local},
+	{"NAS.LOCAL.", local},
+	{"router.home.arpa", local},
+	{"home.arpa", local},
+	{"vault.internal", local},
+	{"intranet.example.net", local},
+	{"wiki.intranet.example.net", local},
+	{"a.below.intranet.example.net", local},
+	{"notlocal", local}, // no dot
+	{"a.notlocal", unknown},
+	{"local.example.org", unknown},
+	{"localhost.example.org", unknown},
+	{"nothome.arpa", unknown},
+	{"notintranet.example.net", unknown},
+	{"example.net", unknown},
+
+	{"127.0.0.1", local},
+	{"127.255.255.255", local},
+	{"10.0.0.1", local},
+	{"10.0.0.7", local},
+	{"169.254.169.254", local},
+	{"172.16.0.1", local},
+	{"172.31.255.255", local},
+	{"192.168.1.1", local},
+	{"198.51.100.7", known},
+	{"198.51.100.70", unknown},
+	{"9.255.255.255", unknown},
+	{"11.0.0.1", unknown},
+	{"100.64.0.1", unknown},
+	{"126.0.0.1", unknown},
+	{"169.253.0.1", unknown},
+	{"172.15.255.255", unknown},
+	{"172.32.0.1", unknown},
+	{"192.167.0.1", unknown},
+	{"192.0.2.1", unknown},
+	{"10.0.0.1.example.org", unknown},
+	{"10.example.org", unknown},
+	{"192.168.example.org", unknown},
+
+	{"::1", local},
+	{"[::1]", local},
+	{"fe80::1", local},
+	{"[FEBF::1]", local},
+	{"fc00::1", local},
+	{"fd12:3456::1", local},
+	{"2001:db8::7", known},
+	{"[2001:DB8::7]", known},
+	{"fec0::1", unknown},
+	{"fe8::1", unknown}, // 0fe8::1
+	{"fd::1", unknown},  // 00fd::1
+	{"::11", unknown},
+	{"::", unknown},
+	{"2001:db8::1", unknown},
+	{"[2001:db8::1]", unknown},
 }
-function dnsResolve(host) { throw new Error("looks up " + host); }
-var isInNet = dnsResolve, isResolvable = dnsResolve, dnsResolveEx = dnsResolve, isInNetEx = dnsResolve;
-`
 
 func TestFindProxyForURL(t *testing.T) {
 	t.Parallel()
-	node, err := exec.LookPath("node")
-	if err != nil {
-		t.Skip("no JavaScript engine here to run the text: node is not installed")
+	list := make([]string, len(hosts))
+	for i, h := range hosts {
+		list[i] = h.host
 	}
-	const direct, proxied = "DIRECT", "PROXY gw.example.net:3128"
-	tests := []struct{ host, want string }{
-		{"s01.upd.kaspersky.com", proxied},
-		{"S01.UPD.Kaspersky.COM", proxied},
-		{"s01.upd.kaspersky.com.", proxied},
-		{"example.org", proxied},
-
-		{"printer", direct},
-		{"PRINTER", direct},
-		{"printer.", direct},
-		{"localhost", direct},
-		{"app.localhost", direct},
-		{"nas.local", direct},
-		{"NAS.LOCAL.", direct},
-		{"router.home.arpa", direct},
-		{"home.arpa", direct},
-		{"vault.internal", direct},
-		{"intranet.example.net", direct},
-		{"wiki.intranet.example.net", direct},
-		{"notlocal", direct}, // no dot
-		{"a.notlocal", proxied},
-		{"local.example.org", proxied},
-		{"localhost.example.org", proxied},
-		{"nothome.arpa", proxied},
-		{"notintranet.example.net", proxied},
-		{"example.net", proxied},
-
-		{"127.0.0.1", direct},
-		{"127.255.255.255", direct},
-		{"10.0.0.1", direct},
-		{"169.254.169.254", direct},
-		{"172.16.0.1", direct},
-		{"172.31.255.255", direct},
-		{"192.168.1.1", direct},
-		{"9.255.255.255", proxied},
-		{"11.0.0.1", proxied},
-		{"100.64.0.1", proxied},
-		{"126.0.0.1", proxied},
-		{"169.253.0.1", proxied},
-		{"172.15.255.255", proxied},
-		{"172.32.0.1", proxied},
-		{"192.167.0.1", proxied},
-		{"192.0.2.1", proxied},
-		{"10.0.0.1.example.org", proxied},
-		{"10.example.org", proxied},
-		{"192.168.example.org", proxied},
-
-		{"::1", direct},
-		{"[::1]", direct},
-		{"fe80::1", direct},
-		{"[FEBF::1]", direct},
-		{"fc00::1", direct},
-		{"fd12:3456::1", direct},
-		{"fec0::1", proxied},
-		{"fe8::1", proxied}, // 0fe8::1
-		{"fd::1", proxied},  // 00fd::1
-		{"::11", proxied},
-		{"::", proxied},
-		{"2001:db8::1", proxied},
-		{"[2001:db8::1]", proxied},
-	}
-	text, err := divert.PAC("gw.example.net:3128", divert.Options{Direct: []string{"Intranet.example.net"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	hosts := make([]string, len(tests))
-	for i, tt := range tests {
-		hosts[i] = tt.host
-	}
-	list, err := json.Marshal(hosts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ask := `console.log(JSON.stringify(` + string(list) + `.map(h => FindProxyForURL("https://" + h + "/", h))));`
-	cmd := exec.Command(node, "-")
-	cmd.Stdin = strings.NewReader(helpers + text + ask)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("node: %v\n%s", err, stderr.String())
-	}
-	var got []string
-	if err := json.Unmarshal(out, &got); err != nil {
-		t.Fatal(err)
-	}
-	for i, tt := range tests {
-		if got[i] != tt.want {
-			t.Errorf("%s: %s, want %s", tt.host, got[i], tt.want)
+	for engine, ask := range map[string]func(*testing.T, string, []string) []string{
+		"goja": ask, "pacparser": askOld,
+	} {
+		for mode, names := range map[string]*divert.Names{"everything": nil, "only": onlyNames(t)} {
+			t.Run(engine+"/"+mode, func(t *testing.T) {
+				t.Parallel()
+				text, err := divert.PAC("gw.example.net:3128", divert.Options{Direct: directNames, Only: names})
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := ask(t, text, list)
+				for i, h := range hosts {
+					want := "DIRECT"
+					if h.want == known || h.want == unknown && names == nil {
+						want = "PROXY gw.example.net:3128"
+					}
+					if got[i] != want {
+						t.Errorf("%s: %s, want %s", h.host, got[i], want)
+					}
+				}
+			})
 		}
 	}
 }
