@@ -60,7 +60,7 @@ func newRoot() *cobra.Command {
 	root.SetVersionTemplate("gracegate {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return invalid(err, "see --help") })
 	root.AddCommand(
-		newServe(), newExplain(), newReport(), newAudit(), newWaiver(usesOf), newCA(), newDemo(), newReady(), newConfig(), newVersion(),
+		newServe(), newExplain(), newReport(), newAudit(), newWaiver(usesOf), newCA(), newPAC(), newDemo(), newReady(), newConfig(), newVersion(),
 	)
 	root.InitDefaultHelpCmd()
 	for _, c := range root.Commands() {

@@ -1,31 +1,71 @@
 package main
 
 import (
-	"net"
-	"net/http"
+	"errors"
+	"fmt"
+	"io"
 
+	"github.com/spf13/cobra"
+
+	"github.com/gracegate/gracegate/config"
 	"github.com/gracegate/gracegate/proxy/divert"
 )
 
-// pacHandler serves a PAC file that names this gateway as the client named it, with the port of the first proxy listener.
-func pacHandler(proxies []net.Listener) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		name := r.Host
-		if h, _, err := net.SplitHostPort(name); err == nil {
-			name = h
+func newPAC() *cobra.Command {
+	var address, only string
+	var opts divert.Options
+	cmd := &cobra.Command{
+		Use:   "pac",
+		Short: "Print a proxy auto-configuration file for clients",
+		Long: "Print a proxy auto-configuration file (PAC), for a web server or a policy of the clients' operating system. A running\n" +
+			"gateway serves the same file as /proxy.pac and /wpad.dat. Plain host names, local zones and private addresses are\n" +
+			"reached directly. Everything else goes through the proxy, or, with --only catalog, the names that the policy knows:\n" +
+			"those of the catalogue, of the operator's vendors, and of rules.",
+		Example: "  gracegate pac --proxy gw.example.org:3128 --direct intranet.example.org\n" +
+			"  gracegate pac --proxy gw.example.org:3128 --only catalog --policy-file policy.yaml",
+		Args: noArguments,
+	}
+	f := cmd.Flags()
+	config.AddFlags(f, config.GroupListen, config.GroupPolicy)
+	f.StringVar(&address, "proxy", "", "the proxy as clients reach it, `host:port` (default the first of listen.proxy)")
+	f.StringVar(&only, "only", "", "what goes through the proxy: `catalog`, the names that the policy knows (default everything)")
+	f.StringArrayVar(&opts.Direct, "direct", nil, "reach this `name` and all below it directly; repeatable")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if only != "" && only != onlyCatalog {
+			return invalid(fmt.Errorf("--only %q is no mode", only), "--only catalog, or leave it out for everything")
 		}
-		_, port, err := net.SplitHostPort(proxies[0].Addr().String())
+		cfg, err := config.Load(cmd.Flags())
 		if err != nil {
-			http.Error(w, "no proxy address", http.StatusInternalServerError)
-			return
+			return err
 		}
-		text, err := divert.PAC(net.JoinHostPort(name, port), divert.Options{})
+		if address == "" && len(cfg.Listen.Proxy) > 0 {
+			address = cfg.Listen.Proxy[0]
+		}
+		if _, err := divert.PAC(address, divert.Options{}); err != nil {
+			return invalid(err, "--proxy names the gateway as clients reach it, such as gw.example.org:3128")
+		}
+		if only != "" {
+			p, err := (&law{cfg: cfg}).build(nil)
+			if err != nil {
+				return err
+			}
+			if opts.Only, err = pacNames(p); err != nil {
+				return pacError(err)
+			}
+		}
+		text, err := divert.PAC(address, opts)
 		if err != nil {
-			http.Error(w, "the Host field names no proxy", http.StatusBadRequest)
-			return
+			return pacError(err)
 		}
-		w.Header().Set("Content-Type", divert.PACType)
-		w.Header().Set("Cache-Control", "max-age=300")
-		_, _ = w.Write([]byte(text)) //nolint:gosec // G705: divert.PAC refuses a name that is none, and the type is no HTML
-	})
+		_, err = io.WriteString(cmd.OutOrStdout(), text)
+		return failed(err, "")
+	}
+	return cmd
+}
+
+func pacError(err error) error {
+	if errors.Is(err, divert.TooLargeError{}) {
+		return invalid(err, "leave out --only catalog: the gateway passes what it does not know")
+	}
+	return invalid(err, "")
 }

@@ -96,7 +96,8 @@ func (g *gateway) listen(ctx context.Context) error {
 	if err := g.openListeners(ctx); err != nil {
 		return err
 	}
-	pages := map[string]http.Handler{"/proxy.pac": pacHandler(g.proxies), "/cacert": cacertHandler(g.authority)}
+	pac := &pacPages{proxies: g.proxies, policy: g.policy}
+	pages := map[string]http.Handler{"/proxy.pac": pac, "/wpad.dat": pac, "/cacert": cacertHandler(g.authority)}
 	g.server = g.newServer(pages)
 	return g.newConsole(pages)
 }
