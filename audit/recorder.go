@@ -47,7 +47,7 @@ const maxWait = time.Second
 
 // lingerTime is how long a record for which nobody waits stays in the queue, so that others go with it: what a record costs is
 // mostly the waking and the writing.
-const lingerTime = 2 * time.Millisecond
+const lingerTime = 10 * time.Millisecond
 
 // New starts a recorder with a queue of size records (at least 1). It starts one goroutine, which [Recorder.Close] ends.
 //

@@ -38,6 +38,10 @@ func rows(roots *x509.CertPool, hello []byte) []row {
 			aims: []aim{{"squid", 0.6, true}, {"haproxy", 1, false}},
 		},
 		{
+			name: "get5000", title: "plain GET 1 KiB, kept alive, 5,000 a second from 32 clients", work: paced(32, 1<<10, 5000), target: plainTarget,
+			aims: []aim{{"gracegate" + ungoverned, 1.1, true}},
+		},
+		{
 			name: "get100k", title: "plain GET 100 KiB, kept alive, 32 clients", work: getting(32, 100<<10), target: plainTarget,
 			aims: []aim{{"haproxy", 1, true}, {"haproxy", 0.8, false}},
 		},

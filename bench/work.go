@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"sync/atomic"
+	"time"
 )
 
 // work is a kind of load.
@@ -65,6 +67,27 @@ func getting(clients, length int) work {
 			}
 		}
 	}}
+}
+
+// paced asks as getting does, so many times a second: the clients take turns, and whoever is late goes on at once.
+func paced(clients, length, rate int) work {
+	w := getting(clients, length)
+	eager := w.step
+	var turns atomic.Int64
+	interval := time.Duration(clients) * time.Second / time.Duration(rate)
+	w.step = func(t target) func() step {
+		newStep := eager(t)
+		return func() step {
+			do := newStep()
+			next := time.Now().Add(interval * time.Duration(turns.Add(1)%int64(clients)) / time.Duration(clients))
+			return func(c *client) (int64, error) {
+				time.Sleep(time.Until(next))
+				next = next.Add(interval)
+				return do(c)
+			}
+		}
+	}
+	return w
 }
 
 // refused asks for what is not allowed, plainly on a kept connection or by CONNECT on a new one each.
