@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -17,54 +18,76 @@ type Asker struct {
 
 // Askers returns one client for each way in which the policy can tell clients apart, always in the same order. The first is one
 // of the default site whom nothing names.
-func (p *Policy) Askers() []Asker {
-	networks := p.networkSamples()
-	users, devices := p.scopes.users.samples(), p.scopes.devices.samples()
-	found := make([]bool, len(p.scopes.list))
+func (p *Policy) Askers() []Asker { return Askers(p) }
+
+// Askers returns one client for each way in which any of several policies can tell clients apart. Site and Persons are those of
+// the last policy.
+func Askers(policies ...*Policy) []Asker {
+	clients := sampleClients(policies)
+	users := sampleMarks(policies, func(s *scopes) map[string]uint32 { return s.users.group })
+	devices := sampleMarks(policies, func(s *scopes) map[string]uint32 { return s.devices.group })
+	var known interner
 	var askers []Asker
-	at := 0
-	for n := range networks {
-		for u := range users {
-			for m := range devices {
-				id := p.scopes.table[at]
-				at++
-				if found[id] || n > 0 && !networks[n].IsValid() {
-					continue
+	scope := make([]uint32, len(policies))
+	for _, client := range clients {
+		for _, user := range users {
+			for _, device := range devices {
+				a := Asker{Client: client, User: user, MAC: device}
+				f := Facts{Client: client, User: user, MAC: device}
+				for i, p := range policies {
+					scope[i] = p.scopes.index(&f)
+					a.Site, a.Persons = p.Who(&f)
 				}
-				found[id] = true
-				f := Facts{Client: networks[n], User: users[u], MAC: devices[m]}
-				a := Asker{Client: f.Client, User: f.User, MAC: f.MAC}
-				a.Site, a.Persons = p.Who(&f)
-				askers = append(askers, a)
+				if _, isNew := known.id(fmt.Sprint(scope)); isNew {
+					askers = append(askers, a)
+				}
 			}
 		}
 	}
 	return askers
 }
 
-// samples returns a name for each group; that of group 0 is empty.
-func (m *marks) samples() []string {
-	list := make([]string, len(m.list))
-	for _, name := range slices.Sorted(maps.Keys(m.group)) {
-		if g := m.group[name]; list[g] == "" {
-			list[g] = name
+// sampleMarks returns a name (of a user, or of a device) for each way in which the policies group them, the empty one first.
+func sampleMarks(policies []*Policy, groups func(*scopes) map[string]uint32) []string {
+	var names []string
+	for _, p := range policies {
+		names = slices.AppendSeq(names, maps.Keys(groups(p.scopes)))
+	}
+	var known interner
+	group := make([]uint32, len(policies))
+	samples := []string{""}
+	known.id(fmt.Sprint(group))
+	for _, name := range merge(names) {
+		for i, p := range policies {
+			group[i] = groups(p.scopes)[name]
+		}
+		if _, isNew := known.id(fmt.Sprint(group)); isNew {
+			samples = append(samples, name)
 		}
 	}
-	return list
+	return samples
 }
 
-// networkSamples returns an address for each group of networks. That of group 0 is not valid; nor is that of a group whose
-// networks are filled by smaller ones: there is no such client.
-func (p *Policy) networkSamples() []netip.Addr {
-	list := make([]netip.Addr, p.scopes.numNetworks)
-	for n := range p.scopes.networks.AllSorted() {
-		for _, a := range addressesNear(n) {
-			if g, ok := p.scopes.networks.Lookup(a); ok && g > 0 && !list[g].IsValid() {
-				list[g] = a
+// sampleClients returns an address for each way in which the policies group networks, first the one that is not valid, which
+// none of them holds. A network that smaller ones fill needs none: there is no such client.
+func sampleClients(policies []*Policy) []netip.Addr {
+	var known interner
+	group := make([]uint32, len(policies))
+	samples := []netip.Addr{{}}
+	known.id(fmt.Sprint(group))
+	for _, p := range policies {
+		for n := range p.scopes.networks.AllSorted() {
+			for _, a := range addressesNear(n) {
+				for i, q := range policies {
+					group[i], _ = q.scopes.networks.Lookup(a)
+				}
+				if _, isNew := known.id(fmt.Sprint(group)); isNew {
+					samples = append(samples, a)
+				}
 			}
 		}
 	}
-	return list
+	return samples
 }
 
 // addressesNear returns addresses in a network and around it. If an address lies in a network and in none of the smaller ones

@@ -2,6 +2,8 @@ package policy
 
 import (
 	"cmp"
+	"encoding/binary"
+	"maps"
 	"slices"
 	"strings"
 
@@ -39,45 +41,51 @@ func (d *Destination) Facts(a *Asker) Facts {
 }
 
 // Destinations returns one destination for each way in which the policy can tell destinations apart by name, port and path, always in
-// the same order: a name and an address that no endpoint matches, then the catalogue's, then the operator's. Two overlapping path patterns may have a path in common that is not among them.
+// the same order: a name and an address that no endpoint matches, then the catalogue's, then the operator's. Two overlapping path
+// patterns may have a path in common that is not among them.
 //
 // It takes time in proportion to the number of names.
-func (p *Policy) Destinations() []Destination {
-	s := &destinations{p: p, known: make(map[destinationKey]bool)}
-	for i := range p.endpoints.list {
-		e := &p.endpoints.list[i]
-		if e.fingerprint() {
-			for _, pattern := range e.Paths {
-				s.prints = append(s.prints, pattern.Example())
+func (p *Policy) Destinations() []Destination { return Destinations(p) }
+
+// Destinations returns one destination for each way in which any of several policies can tell destinations apart. Vendor, Channels
+// and Endpoint are those of the last policy that knows the destination.
+func Destinations(policies ...*Policy) []Destination {
+	s := &destinations{policies: policies}
+	for _, p := range policies {
+		for i := range p.endpoints.list {
+			if e := &p.endpoints.list[i]; e.fingerprint() {
+				for _, pattern := range e.Paths {
+					s.prints = append(s.prints, pattern.Example())
+				}
 			}
 		}
 	}
-	s.name(p.least(unlistedNames))
-	s.name(p.least(unlistedAddresses))
-	for i := range p.endpoints.list {
-		s.names(p.endpoints.list[i].Hosts, p.endpoints.list[i].Zones)
+	s.name(policies[0].least(unlistedNames))
+	s.name(policies[0].least(unlistedAddresses))
+	for _, p := range policies {
+		for i := range p.endpoints.list {
+			s.names(p.endpoints.list[i].Hosts, p.endpoints.list[i].Zones)
+		}
 	}
-	for i := range p.op.Rules {
-		s.names(p.op.Rules[i].Target.Hosts, p.op.Rules[i].Target.Zones)
+	for _, p := range policies {
+		for i := range p.op.Rules {
+			s.names(p.op.Rules[i].Target.Hosts, p.op.Rules[i].Target.Zones)
+		}
+		for i := range p.op.Waivers {
+			s.names(p.op.Waivers[i].Target.Hosts, p.op.Waivers[i].Target.Zones)
+		}
 	}
-	for i := range p.op.Waivers {
-		s.names(p.op.Waivers[i].Target.Hosts, p.op.Waivers[i].Target.Zones)
+	for _, p := range policies {
+		s.listed(p)
 	}
-	s.listed()
 	return s.list
 }
 
-type destinationKey struct {
-	set         match.SetID
-	class, path match.ClassID // by name and port, and with the path; equal where no path was seen
-	seen, addr  bool
-}
-
 type destinations struct {
-	p      *Policy
-	prints []string // paths, one for each fingerprint
-	known  map[destinationKey]bool
-	list   []Destination
+	policies []*Policy
+	prints   []string // paths, one for each fingerprint
+	known    interner
+	list     []Destination
 }
 
 func (s *destinations) names(hosts, zones []host.Name) {
@@ -95,75 +103,108 @@ func (s *destinations) names(hosts, zones []host.Name) {
 // name adds what a name can be, by its ports and paths.
 func (s *destinations) name(n host.Name) {
 	ports, paths := []uint16{443, 80}, []string{"/"}
-	for _, id := range s.p.index.Candidates(s.p.index.At(n, false)) {
-		e := &s.p.endpoints.list[id]
-		for _, r := range e.Ports {
-			ports = append(ports, r.First)
-		}
-		for _, pattern := range e.Paths {
-			paths = append(paths, pattern.Example())
+	for _, p := range s.policies {
+		for _, id := range p.index.Candidates(p.index.At(n, false)) {
+			e := &p.endpoints.list[id]
+			for _, r := range e.Ports {
+				ports = append(ports, r.First)
+			}
+			for _, pattern := range e.Paths {
+				paths = append(paths, pattern.Example())
+			}
 		}
 	}
 	for _, port := range ports {
-		class := s.p.index.Lookup(n, port)
-		s.add(Destination{Host: n, Port: port}, class)
-		outcomes := s.p.classes[class].outcomes
-		if outcomes != nil {
-			for _, path := range paths {
-				s.add(Destination{Host: n, Port: port, Path: path}, class)
+		s.add(Destination{Host: n, Port: port})
+		byPath, unmatched := false, false
+		for _, p := range s.policies {
+			class := p.index.Lookup(n, port)
+			outcomes := p.classes[class].outcomes
+			byPath = byPath || outcomes != nil
+			unmatched = unmatched || class == match.Unmatched || slices.Contains(outcomes, match.Unmatched)
+		}
+		for _, path := range paths {
+			if byPath {
+				s.add(Destination{Host: n, Port: port, Path: path})
 			}
 		}
-		if class == match.Unmatched || slices.Contains(outcomes, match.Unmatched) { // the path alone may tell
-			for _, path := range s.prints {
-				s.add(Destination{Host: n, Port: port, Path: path}, class)
+		for _, path := range s.prints {
+			if unmatched { // the path alone may tell
+				s.add(Destination{Host: n, Port: port, Path: path})
 			}
 		}
 	}
 }
 
 // listed adds what only names from list files can be: for each such kind the name that comes first.
-func (s *destinations) listed() {
-	if !slices.ContainsFunc(s.p.endpoints.list, func(e endpointRef) bool { return e.FromList != "" }) {
+func (s *destinations) listed(of *Policy) {
+	var ports []uint16
+	for _, e := range of.endpoints.list {
+		if e.FromList == "" {
+			continue
+		}
+		ports = append(ports, 443, 80)
+		for _, r := range e.Ports {
+			ports = append(ports, r.First)
+		}
+	}
+	if ports = merge(ports); len(ports) == 0 {
 		return
 	}
-	type kind struct {
-		set   match.SetID
-		class match.ClassID
-	}
-	first := map[kind]host.Name{}
-	for l := range s.p.index.Listed() {
-		for class := range s.p.index.Classes(l) {
-			n := l.Name()
-			k := kind{s.p.selections.Lookup(n), class}
+	first := map[string]host.Name{}
+	for l := range of.index.Listed() {
+		n := l.Name()
+		for _, port := range ports {
+			k := s.key(&Destination{Host: n, Port: port})
 			if old, ok := first[k]; !ok || n.String() < old.String() {
 				first[k] = n
 			}
 		}
 	}
-	names := make([]host.Name, 0, len(first))
-	for _, n := range first {
-		names = append(names, n)
-	}
-	slices.SortFunc(names, func(a, b host.Name) int { return strings.Compare(a.String(), b.String()) })
+	names := slices.SortedFunc(maps.Values(first), func(a, b host.Name) int { return strings.Compare(a.String(), b.String()) })
 	s.names(nil, slices.Compact(names))
 }
 
-// add takes a destination of a class by name and port, unless there is one like it.
-func (s *destinations) add(d Destination, class match.ClassID) {
-	key := destinationKey{s.p.selections.Lookup(d.Host), class, class, d.Path != "", d.Host.IsAddr()}
-	if key.seen {
-		if key.path = s.p.index.Path(class, d.Path); key.path == match.Unmatched {
-			key.path = s.p.index.Fingerprint(d.Path)
-		}
-	}
-	if s.known[key] {
+// add takes a destination, unless there is one like it.
+func (s *destinations) add(d Destination) {
+	if _, isNew := s.known.id(s.key(&d)); !isNew {
 		return
 	}
-	s.known[key] = true
-	c := &s.p.classes[key.path]
-	d.Vendor, d.Channels = c.vendor, c.channels
-	d.Endpoint = s.p.endpointOf(&d)
+	for _, p := range s.policies {
+		if c := &p.classes[p.classAt(&d)]; c.vendor != "" || d.Vendor == "" {
+			d.Vendor, d.Channels, d.Endpoint = c.vendor, c.channels, p.endpointOf(&d)
+		}
+	}
 	s.list = append(s.list, d)
+}
+
+// key is equal for destinations that none of the policies can tell apart.
+func (s *destinations) key(d *Destination) string {
+	key := []byte{0, 0}
+	if d.Path != "" {
+		key[0] = 1
+	}
+	if d.Host.IsAddr() {
+		key[1] = 1
+	}
+	for _, p := range s.policies {
+		key = binary.LittleEndian.AppendUint32(key, uint32(p.selections.Lookup(d.Host)))
+		key = binary.LittleEndian.AppendUint32(key, uint32(p.index.Lookup(d.Host, d.Port)))
+		key = binary.LittleEndian.AppendUint32(key, uint32(p.classAt(d)))
+	}
+	return string(key)
+}
+
+// classAt is the class of a destination, as look finds it.
+func (p *Policy) classAt(d *Destination) match.ClassID {
+	class := p.index.Lookup(d.Host, d.Port)
+	if d.Path == "" {
+		return class
+	}
+	if class = p.index.Path(class, d.Path); class == match.Unmatched {
+		class = p.index.Fingerprint(d.Path)
+	}
+	return class
 }
 
 // endpointOf finds the most specific endpoint that matches a destination.

@@ -17,11 +17,7 @@ type Span struct {
 // about the past and the future cannot differ from what is done.
 func (p *Policy) History(f *Facts) []Span {
 	spans := []Span{{Decision: p.Decide(time.Time{}, f)}}
-	for _, at := range p.eras {
-		t, ok := instantOf(at)
-		if !ok || at == always {
-			continue
-		}
+	for _, t := range p.turns(f) {
 		d := p.Decide(t, f)
 		last := &spans[len(spans)-1]
 		if last.says(&d) {
@@ -31,6 +27,30 @@ func (p *Policy) History(f *Facts) []Span {
 		spans = append(spans, Span{From: t, Decision: d})
 	}
 	return spans
+}
+
+// turns returns the instants at which anything that decides about a flow changes.
+func (p *Policy) turns(f *Facts) []time.Time {
+	var list []int64
+	for _, path := range []string{f.Path, f.PathAgain} {
+		var l looked
+		p.look(f, path, &l)
+		for i := range l.n {
+			list = append(list, l.names[i].timeline.starts()...)
+		}
+		if l.toCome {
+			list = append(list, p.reach[l.scope].starts()...)
+		}
+	}
+	return instantsOf(merge(list))
+}
+
+func (t *timeline) starts() []int64 {
+	list := make([]int64, len(t.spans))
+	for i := range t.spans {
+		list[i] = t.spans[i].from
+	}
+	return list
 }
 
 // says tells whether two decisions are the same to whoever asks about a flow.
