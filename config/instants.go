@@ -25,7 +25,7 @@ func (k KnownAt) String() string {
 }
 
 var horizon = scalar[KnownAt]{
-	name: "all, clock or an instant", word: "all|clock|instant", tags: []string{"!!str", "!!timestamp"},
+	name: "all, clock or an instant", word: "all|clock|INSTANT", tags: []string{"!!str", "!!timestamp"},
 	parse: func(s string) (KnownAt, *wrong) {
 		switch s {
 		case "all":

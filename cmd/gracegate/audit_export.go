@@ -26,7 +26,7 @@ func newAuditExport() *cobra.Command {
 	}
 	config.AddFlags(cmd.Flags(), config.GroupData)
 	f := cmd.Flags()
-	f.StringVar(&format, "format", "jsonl", "jsonl or csv")
+	f.StringVar(&format, "format", "jsonl", "`format`: jsonl or csv")
 	f.StringVar(&since, "since", "", "the first `instant` of real time, RFC 3339 with an offset (default the first record)")
 	f.StringVar(&until, "until", "", "the `instant` at which it ends (default the last signed record)")
 	f.StringVar(&output, "output", "-", "the `file` to write, - for standard output")

@@ -178,7 +178,7 @@ func newCAExport() *cobra.Command {
 		_, err = cmd.OutOrStdout().Write(data)
 		return failed(err, "")
 	})
-	cmd.Flags().StringVar(&format, "format", "pem", "`format`: pem, der, or mobileconfig for Apple's systems")
+	cmd.Flags().StringVar(&format, "format", "pem", "`format`: pem, der or mobileconfig (for Apple's systems)")
 	cmd.Flags().StringVar(&output, "output", "", "write to this `file`")
 	return cmd
 }

@@ -34,7 +34,7 @@ func newWaiverAdd() *cobra.Command {
 	f.StringVar(&w.ID, "id", "", "its `id` (default W-DATE-NUMBER)")
 	f.StringSliceVar(&w.Clients, "client", nil, "an `address`, a network or mac:00:16:3e:aa:bb:cc; may be repeated")
 	f.StringArrayVar(&w.Users, "user", nil, "the `name` of a user; may be repeated")
-	f.StringArrayVar(&w.Sites, "site", nil, "the `name` of a site of the policy; may be repeated")
+	f.StringArrayVar(&w.Sites, "site", nil, "a `site` of the policy; may be repeated")
 	f.StringVar(&w.Vendor, "vendor", "", "the `vendor` whose traffic may pass")
 	f.StringSliceVar(&w.Channels, "channel", nil, "a `channel` of the vendor, such as signatures; may be repeated (default all)")
 	f.StringArrayVar(&w.Hosts, "host", nil, "a `host` that may be reached; may be repeated")

@@ -27,6 +27,7 @@ func newWaiverRevoke() *cobra.Command {
 			}
 			return nil
 		},
+		ValidArgsFunction: fromPolicy(waiverNames),
 	}
 	config.AddFlags(cmd.Flags(), config.GroupPolicy)
 	cmd.Flags().StringVar(&reason, "reason", "", "`why` it ends, for the comment")
