@@ -27,7 +27,7 @@ func AddFlags(flags *pflag.FlagSet, groups ...Group) {
 		if b := s.limits(); b != "" {
 			usage += "; " + b
 		}
-		flag := flags.VarPF(&flagText{word: s.word(), text: s.def, isList: s.isList()}, s.flag(), "", usage)
+		flag := flags.VarPF(&flagText{key: s.key, word: s.word(), text: s.def, isList: s.isList()}, s.flag(), "", usage)
 		if s.isBool() {
 			flag.NoOptDefVal = "true"
 		}
@@ -36,9 +36,17 @@ func AddFlags(flags *pflag.FlagSet, groups ...Group) {
 
 // flagText is a flag's text as it was given, not looked into.
 type flagText struct {
-	word, text string
-	isList     bool
-	given      bool
+	key, word, text string
+	isList          bool
+	given           bool
+}
+
+// Key returns the key of the setting that a flag from [AddFlags] is for. It is false for any other flag.
+func Key(flag *pflag.Flag) (key string, ok bool) {
+	if f, ok := flag.Value.(*flagText); ok {
+		return f.key, true
+	}
+	return "", false
 }
 
 func (f *flagText) String() string { return f.text }

@@ -64,6 +64,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return invalid(err, "see --help") })
 	root.AddCommand(
 		newServe(), newExplain(), newReport(), newAudit(), newWaiver(usesOf), newCA(), newPAC(), newDemo(), newReady(), newConfig(), newVersion(),
+		newMan(),
 	)
 	root.InitDefaultHelpCmd()
 	for _, c := range root.Commands() {
