@@ -62,6 +62,7 @@ type Restriction struct {
 	Strength  Strength
 	Verified  bool
 	Zone      *time.Location
+	Note      string     // what no other field can say, for people
 	Revisions []Revision // by publication
 	Stays     []Stay
 	Licences  []Licence

@@ -25,7 +25,7 @@ func (r *reader) restriction(n *yaml.Node, out *policy.Restriction) {
 		must("strength", choice(r, "strength", policy.StrengthWords, &out.Strength)),
 		may("zone", r.fileZone(&out.Zone)),
 		may("verified", r.flag(&out.Verified)),
-		may("note", r.text("a note", new(string))), // for those who read the file
+		may("note", r.text("a note", &out.Note)),
 		// That there is one, and that it binds somebody, is for policy.NewCatalog to say.
 		section("revisions", r.each("revision", func(n *yaml.Node) { out.Revisions = append(out.Revisions, r.revision(n)) })),
 		section("stays", r.each("stay", func(n *yaml.Node) { out.Stays = append(out.Stays, r.stay(n)) })),
