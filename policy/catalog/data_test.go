@@ -15,7 +15,12 @@ import (
 // whom names what each restriction in the binary binds. A new one adds its row. One on the bodies, the devices or the
 // contractors of a government binds a tag of theirs, never that of their country: otherwise it would hold for everybody there.
 var whom = map[string][]string{
-	"us-icts-2021-002": {"US"},
+	"ca-treasury-board-2023": {"CA-government-device"},
+	"us-fcc-routers":         {"US-fcc-grantee"},
+	"us-huawei-entity-list":  {"US-exporter"},
+	"us-icts-2021-002":       {"US"},
+	"us-pafaca":              {"US-app-provider"},
+	"us-tiktok-2020":         {"US-app-provider"},
 }
 
 func TestRestrictionsBindWhomTheySay(t *testing.T) {

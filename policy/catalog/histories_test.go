@@ -3,6 +3,7 @@ package catalog_test
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -21,10 +22,12 @@ import (
 
 const histories = "../../testdata/histories"
 
-// history is a directory of testdata/histories: a catalogue, a policy, and what is expected of them. One without vendors of
-// its own is about the catalogue in the binary.
+// history is a directory of testdata/histories: a policy, and what is expected of it. It is about the restrictions that its
+// policy lists: those in the binary, or, in a directory with restrictions, its own. Vendors of its own are made up, or stand in
+// for ones of which the binary has no endpoint.
 type history struct {
 	dir     string
+	alone   bool
 	catalog *policy.Catalog
 	op      policy.Operator
 	cases   []historyCase
@@ -51,10 +54,28 @@ func TestHistories(t *testing.T) {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			t.Parallel()
 			h := loadHistory(t, dir)
-			for _, wrong := range h.failures(t, h.catalog.Restrictions) {
+			for wrong := range h.failures(t, h.catalog.Restrictions) {
 				t.Error(wrong)
 			}
 		})
+	}
+}
+
+// TestEveryRestrictionHasItsHistory looks for a restriction in the binary that no history is about.
+func TestEveryRestrictionHasItsHistory(t *testing.T) {
+	t.Parallel()
+	told := map[string]bool{}
+	for _, dir := range historyDirs(t) {
+		if h := loadHistory(t, dir); !h.alone {
+			for _, l := range h.op.Restrictions {
+				told[l.ID] = true
+			}
+		}
+	}
+	for _, r := range load(t, "", false).Restrictions {
+		if !told[r.ID] {
+			t.Errorf("%s is in no history", r.ID)
+		}
 	}
 }
 
@@ -72,12 +93,12 @@ func historyDirs(t *testing.T) []string {
 
 func loadHistory(t *testing.T, dir string) *history {
 	t.Helper()
-	h := &history{dir: dir}
-	own, only := "", false
-	if _, err := os.Stat(filepath.Join(dir, "vendors")); err == nil {
-		own, only = catalogOf(t, dir), true
+	h := &history{dir: dir, alone: exists(filepath.Join(dir, "restrictions"))}
+	own := ""
+	if h.alone || exists(filepath.Join(dir, "vendors")) {
+		own = catalogOf(t, dir)
 	}
-	h.catalog = load(t, own, only)
+	h.catalog = load(t, own, h.alone)
 	op, problems := source.Operator(readFile(t, filepath.Join(dir, "policy.yaml")))
 	if err := problems.Err(); err != nil {
 		t.Fatal(err)
@@ -95,17 +116,31 @@ func loadHistory(t *testing.T, dir string) *history {
 	return h
 }
 
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}
+
 // catalogOf makes a catalogue's directory of a history: without its policy and its cases, which are no part of one.
 func catalogOf(t *testing.T, dir string) string {
 	t.Helper()
 	root := t.TempDir()
 	for _, part := range []string{"vendors", "restrictions"} {
-		if err := os.CopyFS(filepath.Join(root, part), os.DirFS(filepath.Join(dir, part))); err != nil {
-			t.Fatal(err)
+		if from := filepath.Join(dir, part); exists(from) {
+			if err := os.CopyFS(filepath.Join(root, part), os.DirFS(from)); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	write(t, filepath.Join(root, "jurisdictions.yaml"), string(readFile(t, filepath.Join(dir, "jurisdictions.yaml")).Data))
+	if name := filepath.Join(dir, "jurisdictions.yaml"); exists(name) {
+		write(t, filepath.Join(root, "jurisdictions.yaml"), string(readFile(t, name).Data))
+	}
 	return root
+}
+
+// about tells whether the history's policy lists a restriction.
+func (h *history) about(id string) bool {
+	return slices.ContainsFunc(h.op.Restrictions, func(l policy.Listing) bool { return l.ID == id })
 }
 
 func readFile(t *testing.T, name string) source.File {
@@ -117,30 +152,42 @@ func readFile(t *testing.T, name string) source.File {
 	return source.File{Name: name, Data: data}
 }
 
-// failures compiles the history with restrictions in place of its own, and tells each case that comes out otherwise than it
-// expects. What cannot even be compiled fails too.
-func (h *history) failures(t *testing.T, restrictions []policy.Restriction) []string {
+// failures compiles the history with those of restrictions that it is about, and tells each case that comes out otherwise than
+// it expects. What cannot even be compiled fails too.
+func (h *history) failures(t *testing.T, restrictions []policy.Restriction) iter.Seq[string] {
 	t.Helper()
-	c, err := policy.NewCatalog(h.catalog.Vendors, restrictions, h.catalog.Jurisdictions, "")
-	if err != nil {
-		return []string{err.Error()}
-	}
-	p, err := policy.Compile(c, &h.op, policy.Options{})
-	if err != nil {
-		return []string{err.Error()}
-	}
-	known := map[string]*policy.Policy{"": p}
-	var wrong []string
-	for i := range h.cases {
-		q := &h.cases[i]
-		if known[q.AsKnownAt] == nil {
-			if known[q.AsKnownAt], err = p.WithHorizon(policy.Horizon{At: parse(t, q.AsKnownAt)}); err != nil {
-				t.Fatal(err)
+	return func(yield func(string) bool) {
+		var own []policy.Restriction
+		for i := range restrictions {
+			if h.about(restrictions[i].ID) {
+				own = append(own, restrictions[i])
 			}
 		}
-		wrong = append(wrong, q.failures(t, known[q.AsKnownAt])...)
+		c, err := policy.NewCatalog(h.catalog.Vendors, own, h.catalog.Jurisdictions, "")
+		if err != nil {
+			yield(err.Error())
+			return
+		}
+		p, err := policy.Compile(c, &h.op, policy.Options{})
+		if err != nil {
+			yield(err.Error())
+			return
+		}
+		known := map[string]*policy.Policy{"": p}
+		for i := range h.cases {
+			q := &h.cases[i]
+			if known[q.AsKnownAt] == nil {
+				if known[q.AsKnownAt], err = p.WithHorizon(policy.Horizon{At: parse(t, q.AsKnownAt)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, wrong := range q.failures(t, known[q.AsKnownAt]) {
+				if !yield(wrong) {
+					return
+				}
+			}
+		}
 	}
-	return wrong
 }
 
 func (q *historyCase) failures(t *testing.T, p *policy.Policy) (wrong []string) {
@@ -194,6 +241,13 @@ func answers(t *testing.T, e *policy.Explanation, what string) string {
 		}
 		text := strings.Join(words, " ")
 		return valueOr(&text, "none")
+	case "from":
+		for _, r := range e.Reasons {
+			if r.Decisive && r.Restriction != "" && r.From != nil {
+				return instant.Format(r.From.At)
+			}
+		}
+		return "none"
 	case "next-change":
 		return instantOr(e.NextChange())
 	case "next-block":

@@ -2,7 +2,7 @@ package catalog_test
 
 import (
 	"fmt"
-	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,97 +12,128 @@ import (
 // unseen lists the changes that no case can tell from the truth, each with the reason. A change that is not in it must make
 // some case fail; one that is must make none fail, or it has no business here.
 var unseen = []struct {
-	history, why string
-	changes      []string
+	why     string
+	changes []string
 }{
 	{
-		"huawei-tgl", "each extension takes effect while the licence before it still runs",
+		"each extension takes effect while the licence before it still runs",
 		[]string{
-			"huawei-entity-list licence tgl-extension-1, from -1 s",
-			"huawei-entity-list licence tgl-extension-1, from +1 s",
-			"huawei-entity-list licence tgl-extension-2, from -1 s",
-			"huawei-entity-list licence tgl-extension-2, from +1 s",
-			"huawei-entity-list licence tgl-extension-3, from -1 s",
-			"huawei-entity-list licence tgl-extension-3, from +1 s",
-			"huawei-entity-list licence tgl-extension-4, from -1 s",
-			"huawei-entity-list licence tgl-extension-4, from +1 s",
-			"huawei-entity-list licence tgl-extension-5, from -1 s",
-			"huawei-entity-list licence tgl-extension-5, from +1 s",
+			"us-huawei-entity-list licence tgl-extension-1, from -1 s",
+			"us-huawei-entity-list licence tgl-extension-1, from +1 s",
+			"us-huawei-entity-list licence tgl-extension-2, from -1 s",
+			"us-huawei-entity-list licence tgl-extension-2, from +1 s",
+			"us-huawei-entity-list licence tgl-extension-3, from -1 s",
+			"us-huawei-entity-list licence tgl-extension-3, from +1 s",
+			"us-huawei-entity-list licence tgl-extension-4, from -1 s",
+			"us-huawei-entity-list licence tgl-extension-4, from +1 s",
+			"us-huawei-entity-list licence tgl-extension-5, from -1 s",
+			"us-huawei-entity-list licence tgl-extension-5, from +1 s",
 		},
 	},
 	{
-		"pafaca", "the first stay reaches back as far as the later ones, and covers what one that begins later leaves",
+		"the second text says what the first does, to the same",
 		[]string{
-			"pafaca stay eo-14258, from +1 s",
-			"pafaca stay eo-14310, from +1 s",
-			"pafaca stay eo-14350, from +1 s",
-			"pafaca stay eo-14352, from +1 s",
+			"us-huawei-entity-list revision 2020-08-17, published -1 s",
+			"us-huawei-entity-list revision 2020-08-17, published +1 s",
 		},
 	},
 	{
-		"pafaca", "from its block to its allowing phase the second text is stayed throughout",
+		"the first stay reaches back as far as the later ones, and covers what one that begins later leaves",
 		[]string{
-			"pafaca revision 2026-01-22, phase 2, from +1 s",
-			"pafaca revision 2026-01-22, phase 2, notice",
-			"pafaca revision 2026-01-22, phase 2, grace",
-			"pafaca revision 2026-01-22, phase 2, allow",
-			"pafaca revision 2026-01-22, phase 3, from -1 s",
-			"pafaca revision 2026-01-22, phase 3, from +1 s",
+			"us-pafaca stay eo-14258, from +1 s",
+			"us-pafaca stay eo-14310, from +1 s",
+			"us-pafaca stay eo-14350, from +1 s",
+			"us-pafaca stay eo-14352, from +1 s",
 		},
 	},
 	{
-		"tiktok-2020", "the blocks of the last text are stayed throughout, until the instant at which it allows",
+		"from its block to its allowing phase the second text is stayed throughout",
 		[]string{
-			"tiktok-2020 revision 2021-06-23, phase 1, from -1 s",
-			"tiktok-2020 revision 2021-06-23, phase 1, from +1 s",
-			"tiktok-2020 revision 2021-06-23, phase 1, notice",
-			"tiktok-2020 revision 2021-06-23, phase 1, grace",
-			"tiktok-2020 revision 2021-06-23, phase 1, allow",
-			"tiktok-2020 revision 2021-06-23, phase 2, from -1 s",
-			"tiktok-2020 revision 2021-06-23, phase 2, from +1 s",
-			"tiktok-2020 revision 2021-06-23, phase 2, notice",
-			"tiktok-2020 revision 2021-06-23, phase 2, grace",
-			"tiktok-2020 revision 2021-06-23, phase 2, allow",
-			"tiktok-2020 revision 2021-06-23, phase 3, from -1 s",
+			"us-pafaca revision 2026-01-22, phase 2, from +1 s",
+			"us-pafaca revision 2026-01-22, phase 2, notice",
+			"us-pafaca revision 2026-01-22, phase 2, grace",
+			"us-pafaca revision 2026-01-22, phase 2, allow",
+			"us-pafaca revision 2026-01-22, phase 3, from -1 s",
+			"us-pafaca revision 2026-01-22, phase 3, from +1 s",
 		},
 	},
 	{
-		"tiktok-2020", "what lifts the stays is published with the last text; until then they hold, whatever the text says",
-		[]string{"tiktok-2020 revision 2021-06-23, published -1 s"},
+		"the blocks of the last text are stayed throughout, until the instant at which it allows",
+		[]string{
+			"us-tiktok-2020 revision 2021-06-23, phase 1, from -1 s",
+			"us-tiktok-2020 revision 2021-06-23, phase 1, from +1 s",
+			"us-tiktok-2020 revision 2021-06-23, phase 1, notice",
+			"us-tiktok-2020 revision 2021-06-23, phase 1, grace",
+			"us-tiktok-2020 revision 2021-06-23, phase 1, allow",
+			"us-tiktok-2020 revision 2021-06-23, phase 2, from -1 s",
+			"us-tiktok-2020 revision 2021-06-23, phase 2, from +1 s",
+			"us-tiktok-2020 revision 2021-06-23, phase 2, notice",
+			"us-tiktok-2020 revision 2021-06-23, phase 2, grace",
+			"us-tiktok-2020 revision 2021-06-23, phase 2, allow",
+			"us-tiktok-2020 revision 2021-06-23, phase 3, from -1 s",
+		},
+	},
+	{
+		"what lifts the stays is published with the last text; until then they hold, whatever the text says",
+		[]string{
+			"us-tiktok-2020 revision 2021-06-23, published -1 s",
+		},
 	},
 }
 
-// TestHistoriesAreExact moves every instant of every restriction of every history by a second either way, and gives every
-// phase every other effect: one thing at a time, and each must be noticed.
+// TestHistoriesAreExact moves every instant of every restriction in the binary and of the histories by a second either way, and
+// gives every phase every other effect: one thing at a time, and each must be noticed by a history that is about the restriction.
 func TestHistoriesAreExact(t *testing.T) {
 	t.Parallel()
 	excuses := map[string]bool{}
 	for _, row := range unseen {
 		for _, name := range row.changes {
-			excuses[row.history+": "+name] = true
+			excuses[name] = true
 		}
 	}
+	binary := load(t, "", false).Restrictions
+	var shared []*history
 	for _, dir := range historyDirs(t) {
 		h := loadHistory(t, dir)
-		for i := range h.catalog.Restrictions {
-			for _, m := range mutations(&h.catalog.Restrictions[i]) {
-				undo := m.apply()
-				noticed := len(h.failures(t, h.catalog.Restrictions)) > 0
-				undo()
-				name := filepath.Base(dir) + ": " + m.name
-				switch {
-				case !noticed && !excuses[name]:
-					t.Errorf("%s: no case notices", name)
-				case noticed && excuses[name]:
-					t.Errorf("%s: a case notices; take it from the list", name)
-				}
-				delete(excuses, name)
-			}
+		if !h.alone {
+			shared = append(shared, h)
+			continue
 		}
+		unnoticed(t, h.catalog.Restrictions, []*history{h}, excuses)
 	}
+	unnoticed(t, binary, shared, excuses)
 	for name := range excuses {
 		t.Errorf("%s: listed, and there is no such change", name)
 	}
+}
+
+// unnoticed tells of the changes that no history notices, and takes those with an excuse from the list.
+func unnoticed(t *testing.T, restrictions []policy.Restriction, histories []*history, excuses map[string]bool) {
+	t.Helper()
+	for i := range restrictions {
+		for _, m := range mutations(&restrictions[i]) {
+			undo := m.apply()
+			noticed := slices.ContainsFunc(histories, func(h *history) bool {
+				return h.about(restrictions[i].ID) && h.fails(t, restrictions)
+			})
+			undo()
+			switch {
+			case !noticed && !excuses[m.name]:
+				t.Errorf("%s: no case notices", m.name)
+			case noticed && excuses[m.name]:
+				t.Errorf("%s: a case notices; take it from the list", m.name)
+			}
+			delete(excuses, m.name)
+		}
+	}
+}
+
+func (h *history) fails(t *testing.T, restrictions []policy.Restriction) bool {
+	t.Helper()
+	for range h.failures(t, restrictions) {
+		return true
+	}
+	return false
 }
 
 // mutation is one change of a restriction, made in place.
@@ -124,7 +155,7 @@ func mutations(r *policy.Restriction) (all []mutation) {
 	}
 	for i := range r.Revisions {
 		rev := &r.Revisions[i]
-		name := "revision " + rev.Published.At.Format(time.DateOnly)
+		name := "revision " + rev.Published.At.In(rev.Published.Zone).Format(time.DateOnly)
 		for j := range rev.Phases {
 			ph := &rev.Phases[j]
 			name := fmt.Sprintf("%s, phase %d,", name, j+1)
