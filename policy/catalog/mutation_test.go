@@ -35,6 +35,8 @@ var unseen = []struct {
 		[]string{
 			"us-huawei-entity-list revision 2020-08-17, published -1 s",
 			"us-huawei-entity-list revision 2020-08-17, published +1 s",
+			"gb-ncsc-2017 revision 2022-03-29, published -1 s",
+			"gb-ncsc-2017 revision 2022-03-29, published +1 s",
 		},
 	},
 	{
