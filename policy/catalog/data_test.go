@@ -15,18 +15,22 @@ import (
 // whom names what each restriction in the binary binds. A new one adds its row. One on the bodies, the devices or the
 // contractors of a government binds a tag of theirs, never that of their country: otherwise it would hold for everybody there.
 var whom = map[string][]string{
-	"au-pspf-002-2025":       {"AU-commonwealth"},
-	"ca-treasury-board-2023": {"CA-government-device"},
-	"de-bsi-2022":            {"DE"},
-	"gb-ncsc-2017":           {"GB-national-security"},
-	"us-bod-17-01":           {"US-federal"},
-	"us-fcc-kaspersky":       {"US-fcc-grantee", "US-fcc-recipient"},
-	"us-fcc-routers":         {"US-fcc-grantee"},
-	"us-huawei-entity-list":  {"US-exporter"},
-	"us-icts-2021-002":       {"US"},
-	"us-ndaa-2018-1634":      {"US-contractor", "US-federal"},
-	"us-pafaca":              {"US-app-provider"},
-	"us-tiktok-2020":         {"US-app-provider"},
+	"au-pspf-002-2025":           {"AU-commonwealth"},
+	"ca-treasury-board-2023":     {"CA-government-device"},
+	"de-bsi-2022":                {"DE"},
+	"gb-ncsc-2017":               {"GB-national-security"},
+	"us-bod-17-01":               {"US-federal"},
+	"us-fcc-drones":              {"US-fcc-grantee"},
+	"us-fcc-kaspersky":           {"US-fcc-grantee", "US-fcc-recipient"},
+	"us-fcc-rip-and-replace":     {"US-fcc-recipient"},
+	"us-fcc-routers":             {"US-fcc-grantee"},
+	"us-huawei-entity-list":      {"US-exporter"},
+	"us-icts-2021-002":           {"US"},
+	"us-icts-connected-vehicles": {"US-vehicle-maker"},
+	"us-ndaa-2018-1634":          {"US-contractor", "US-federal"},
+	"us-pafaca":                  {"US-app-provider"},
+	"us-tiktok-2020":             {"US-app-provider"},
+	"us-wechat-2020":             {"US-app-provider"},
 }
 
 func TestRestrictionsBindWhomTheySay(t *testing.T) {

@@ -73,12 +73,19 @@ var unseen = []struct {
 			"us-tiktok-2020 revision 2021-06-23, phase 2, grace",
 			"us-tiktok-2020 revision 2021-06-23, phase 2, allow",
 			"us-tiktok-2020 revision 2021-06-23, phase 3, from -1 s",
+			"us-wechat-2020 revision 2021-06-23, phase 1, from -1 s",
+			"us-wechat-2020 revision 2021-06-23, phase 1, from +1 s",
+			"us-wechat-2020 revision 2021-06-23, phase 1, notice",
+			"us-wechat-2020 revision 2021-06-23, phase 1, grace",
+			"us-wechat-2020 revision 2021-06-23, phase 1, allow",
+			"us-wechat-2020 revision 2021-06-23, phase 2, from -1 s",
 		},
 	},
 	{
 		"what lifts the stays is published with the last text; until then they hold, whatever the text says",
 		[]string{
 			"us-tiktok-2020 revision 2021-06-23, published -1 s",
+			"us-wechat-2020 revision 2021-06-23, published -1 s",
 		},
 	},
 }

@@ -36,7 +36,7 @@ func TestAddedRestrictionChangesNothing(t *testing.T) {
 	ats := instants(slices.Concat(enforced, all))
 	before := compile(t, bare, builtin(t))
 	flows := flowsOf(t, c)
-	if len(shipped) < 5 || len(flows) < 1000 || len(ats) < 200 {
+	if len(shipped) < 15 || len(flows) < 1000 || len(ats) < 200 {
 		t.Fatalf("%d restrictions, %d flows at %d instants are too few to prove anything", len(shipped), len(flows), len(ats))
 	}
 	for i := range flows {
