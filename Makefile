@@ -3,7 +3,7 @@
 check:; bash .ci/run
 lint:; go tool -modfile=.ci/tools/go.mod golangci-lint run ./...
 test:; go test -race -shuffle=on ./...
-docs:; go test . -run TestSettingsTableIsCurrent -update
+docs:; go test . -run IsCurrent -update
 image:; docker build --target gateway --tag gracegate:local .
 tour:; docker compose up -d --build --wait
 bench:; bash bench/run.sh

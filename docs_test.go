@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/gracegate/gracegate/config"
+	"github.com/gracegate/gracegate/policy/catalog"
 )
 
 var update = flag.Bool("update", false, "write the generated parts of docs/ anew")
@@ -41,23 +43,39 @@ func readText(t *testing.T, name string) string {
 // The table of settings stands between two marks and is what `gracegate config --markdown` prints.
 func TestSettingsTableIsCurrent(t *testing.T) {
 	t.Parallel()
-	const name, begin, end = "docs/configuration.md", "<!-- settings: generated -->\n", "<!-- end of settings -->"
-	var table bytes.Buffer
-	if err := config.Markdown(&table); err != nil {
+	generated(t, "docs/configuration.md", "settings", config.Markdown)
+}
+
+// Likewise the catalogue, which `gracegate config --catalog` prints.
+func TestCataloguePageIsCurrent(t *testing.T) {
+	t.Parallel()
+	c, err := catalog.Load("", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	generated(t, "docs/catalogue.md", "catalogue", func(w io.Writer) error { return catalog.Markdown(w, c) })
+}
+
+// generated compares what stands between the two marks of a text with what write writes, or puts it there.
+func generated(t *testing.T, name, what string, write func(io.Writer) error) {
+	t.Helper()
+	begin, end := "<!-- "+what+": generated -->\n", "<!-- end of "+what+" -->"
+	var now bytes.Buffer
+	if err := write(&now); err != nil {
 		t.Fatal(err)
 	}
 	text := readText(t, name)
 	before, rest, hasBegin := strings.Cut(text, begin)
 	_, after, hasEnd := strings.Cut(rest, end)
 	if !hasBegin || !hasEnd {
-		t.Fatalf("%s has no table between %q and %q", name, begin, end)
+		t.Fatalf("%s has nothing between %q and %q", name, begin, end)
 	}
-	want := before + begin + table.String() + end + after
+	want := before + begin + now.String() + end + after
 	if want == text {
 		return
 	}
 	if !*update {
-		t.Fatalf("%s: the table of settings is not what config.Markdown writes; run go test . -update", name)
+		t.Fatalf("%s: the part on %s is not what is written today; run go test . -update", name, what)
 	}
 	if err := os.WriteFile(name, []byte(want), 0o600); err != nil {
 		t.Fatal(err)

@@ -63,6 +63,22 @@ func NewCatalog(vendors []Vendor, restrictions []Restriction, jurisdictions []Ju
 	return c, nil
 }
 
+// Separable returns the channels of a vendor that a restriction can block by the endpoints that are known: some endpoint carries
+// the channel without corporate pages beside it, and is more than a guess by its path.
+func (c *Catalog) Separable(vendor string) ChannelSet {
+	var all ChannelSet
+	i, known := c.vendorAt[vendor]
+	if !known {
+		return all
+	}
+	for j := range c.Vendors[i].Endpoints {
+		if e := &c.Vendors[i].Endpoints[j]; !e.Channels.Has(Corporate) && !e.LowTrust {
+			all |= e.Channels
+		}
+	}
+	return all
+}
+
 // jurisdictionKnown tells whether a tag is in the catalogue's list or bound by one of its restrictions.
 func (c *Catalog) jurisdictionKnown(id string) bool {
 	for i := range c.Jurisdictions {

@@ -12,14 +12,15 @@ import (
 )
 
 func newConfig() *cobra.Command {
-	var policyText, page, strict, markdown bool
+	var policyText, page, strict, markdown, catalogue bool
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Print every setting in effect, with comments",
 		Long: "Print every setting in effect as a configuration file with comments, and where each one that is not the\n" +
 			"default was set. With --policy, print the policy in effect: the file, or the built-in one. With --strict, print\n" +
 			"the strict profile: what to put into a policy file so that nothing passes unseen or unknown. With --page, print\n" +
-			"the built-in page of refusals, as a start for a file that deny.page names.",
+			"the built-in page of refusals, as a start for a file that deny.page names. With --catalog, print the catalogue in\n" +
+			"effect as Markdown: the restrictions with their timelines, the vendors with their endpoints, and all sources.",
 		Args: noArguments,
 	}
 	config.AddFlags(cmd.Flags(), config.AllGroups()...)
@@ -27,11 +28,12 @@ func newConfig() *cobra.Command {
 	cmd.Flags().BoolVar(&page, "page", false, "print the built-in page of refusals instead")
 	cmd.Flags().BoolVar(&strict, "strict", false, "print the strict profile instead")
 	cmd.Flags().BoolVar(&markdown, "markdown", false, "print the table of settings for the documentation instead")
+	cmd.Flags().BoolVar(&catalogue, "catalog", false, "print the catalogue in effect as Markdown instead")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		out := cmd.OutOrStdout()
 		switch {
-		case moreThanOne(policyText, page, strict, markdown):
-			return invalid(errors.New("config prints one thing at a time"), "one of --policy, --page, --strict and --markdown")
+		case moreThanOne(policyText, page, strict, markdown, catalogue):
+			return invalid(errors.New("config prints one thing at a time"), "one of --policy, --page, --strict, --markdown and --catalog")
 		case page:
 			_, err := io.WriteString(out, builtinPage())
 			return failed(err, "")
@@ -45,8 +47,15 @@ func newConfig() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if policyText {
-			return printPolicy(out, &law{cfg: cfg})
+		switch l := (&law{cfg: cfg}); {
+		case policyText:
+			return printPolicy(out, l)
+		case catalogue:
+			c, err := l.catalog()
+			if err != nil {
+				return err
+			}
+			return failed(catalog.Markdown(out, c), "")
 		}
 		return failed(cfg.WriteYAML(out), "")
 	}
