@@ -2,12 +2,15 @@ package catalog_test
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/gracegate/gracegate/policy"
 	"github.com/gracegate/gracegate/policy/catalog"
+	"github.com/gracegate/gracegate/policy/source"
 )
 
 // million makes a catalogue directory with a list of a million names.
@@ -39,6 +42,33 @@ func BenchmarkLoad(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := catalog.Load(dir, false); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkCompile compiles the catalogue in the binary: with the built-in policy, and with every restriction enforced, and a
+// site for each jurisdiction.
+func BenchmarkCompile(b *testing.B) {
+	c, err := catalog.Load("", false)
+	if err != nil {
+		b.Fatal(err)
+	}
+	builtin, _ := source.Operator(catalog.Builtin())
+	all := policy.Operator{Settings: policy.DefaultSettings()}
+	all.Settings.Mode = policy.Enforce
+	for i, j := range c.Jurisdictions {
+		all.Sites = append(all.Sites, policy.Site{
+			Name: j.ID, Jurisdictions: []string{j.ID}, Networks: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i)}), 16)},
+		})
+	}
+	for name, op := range map[string]*policy.Operator{"builtin": &builtin, "all": &all} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := policy.Compile(c, op, policy.Options{}); err != nil {
 					b.Fatal(err)
 				}
 			}
