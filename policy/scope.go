@@ -25,12 +25,11 @@ const (
 
 // scopes finds a client's scope. Networks, users and devices each fall into groups; a table joins one of each.
 type scopes struct {
-	list        []scope
-	table       []uint32           // (network group, user group, device group) -> index into list
-	networks    bart.Table[uint32] // group 0: the default site alone
-	numNetworks int                // groups of networks
-	users       marks              // group 0: a user that nothing names
-	devices     marks
+	list     []scope
+	table    []uint32           // (network group, user group, device group) -> index into list
+	networks bart.Table[uint32] // group 0: the default site alone
+	users    marks              // group 0: a user that nothing names
+	devices  marks
 }
 
 // marks are the groups of users, or of devices.

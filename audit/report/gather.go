@@ -216,7 +216,7 @@ func (g *gatherer) add(s *audit.Seen) error {
 	if k == blocked {
 		g.total.Cut += s.Cuts
 	}
-	f := factsOf(s)
+	f := s.Facts()
 	by := Cause{s.Category, s.ID}
 	in(g.outcomes, outcomeKey{s.Verdict, s.State, by}, &f, s.First).add(s, d)
 	if s.State == policy.Guarded {

@@ -99,7 +99,8 @@ func (d *dull) add(p *policy.Policy, r *audit.Record, at time.Time) {
 	if state == "unmatched" || state == "out-of-scope" || state == "exempt" {
 		return
 	}
-	f := factsOf(&audit.Seen{SeenKey: audit.KeyOf(r)})
+	key := audit.KeyOf(r)
+	f := key.Facts()
 	now := p.Decide(at, &f)
 	if next, ok := now.NextBlock(); ok && now.Verdict == policy.Allow {
 		key := next.Format(time.RFC3339) + "/" + what

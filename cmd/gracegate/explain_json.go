@@ -145,9 +145,9 @@ func orNull(s string) *string {
 	return &s
 }
 
-func orEmpty(list []string) []string {
+func orEmpty[T any](list []T) []T {
 	if list == nil {
-		return []string{}
+		return []T{}
 	}
 	return list
 }

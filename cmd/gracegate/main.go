@@ -63,7 +63,18 @@ func newRoot() *cobra.Command {
 	root.SetVersionTemplate("gracegate {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return invalid(err, "see --help") })
 	root.AddCommand(
-		newServe(), newExplain(), newReport(), newAudit(), newWaiver(usesOf), newCA(), newPAC(), newDemo(), newReady(), newConfig(), newVersion(),
+		newServe(),
+		newExplain(),
+		newDiff(),
+		newReport(),
+		newAudit(),
+		newWaiver(usesOf),
+		newCA(),
+		newPAC(),
+		newDemo(),
+		newReady(),
+		newConfig(),
+		newVersion(),
 		newMan(),
 	)
 	root.InitDefaultHelpCmd()
