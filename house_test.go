@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"policy/clock":   nil,
 	"proxy/hello":    nil,
 	"proxy/divert":   nil,
+	"proxy/login":    nil,
 	"policy/match":   {"policy/host"},
 	"policy":         {"policy/host", "policy/instant", "policy/match"},
 	"policy/source":  {"policy", "policy/host", "policy/instant"},
@@ -40,7 +41,7 @@ var mayImport = map[string][]string{
 	"console":        {"policy", "audit"},
 	"cmd/gracegate": {
 		"policy", "policy/host", "policy/instant", "policy/match", "policy/source", "policy/catalog", "policy/clock",
-		"proxy", "proxy/hello", "proxy/divert", "audit", "audit/journal", "audit/sqlite", "audit/index", "audit/report", "certs", "config", "console",
+		"proxy", "proxy/hello", "proxy/divert", "proxy/login", "audit", "audit/journal", "audit/sqlite", "audit/index", "audit/report", "certs", "config", "console",
 	},
 }
 
