@@ -31,6 +31,9 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, client netip.Ad
 	f := &flow{kind: "tunnel", started: time.Now(), client: client, url: "https://" + host.Join(name, port), facts: policy.Facts{
 		Client: client.Addr(), Stage: policy.StageAuthority, Method: r.Method, Scheme: "https", Authority: name, Port: port,
 	}}
+	if !s.login(r.Context(), w, askerOf(r), f, r.Header.Get("Proxy-Authorization")) {
+		return
+	}
 	s.judge(f)
 	if !s.portAllowed(f) {
 		s.wrongPort(w, askerOf(r), f)

@@ -247,6 +247,9 @@ func (rf *refusals) head(by asker, a *refusal) *page {
 	if a.Error != "" {
 		h.Set("Proxy-Status", proxyStatus(a.Error, a.ID+": "+a.Detail))
 	}
+	if a.Status == http.StatusProxyAuthRequired {
+		h.Set("Proxy-Authenticate", challenge)
+	}
 	if a.deliberate() && rf.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(rf.retryAfter.Seconds())))
 	}
@@ -265,8 +268,10 @@ func (rf *refusals) head(by asker, a *refusal) *page {
 	return p
 }
 
-// deliberate tells that the answer would be the same soon again, so that an updater had better wait.
-func (a *refusal) deliberate() bool { return a.Kind != "protocol" && a.Kind != "gateway" }
+// deliberate tells that the answer would be the same soon again, so that an updater had better wait. Who may log in need not.
+func (a *refusal) deliberate() bool {
+	return a.Kind != "protocol" && a.Kind != "gateway" && a.Status != http.StatusProxyAuthRequired
+}
 
 // problem is the refusal as RFC 9457 problem details.
 func (a *refusal) problem() []byte {

@@ -20,6 +20,7 @@ type requestHead struct {
 	http10  bool
 
 	hosts   int
+	logins  int   // Proxy-Authorization fields
 	lengths int   // Content-Length fields
 	length  int64 // what the last one says
 	codings int   // Transfer-Encoding fields, each "chunked"
@@ -176,6 +177,8 @@ func (h *requestHead) field(line []byte, maxFields int) *Fault {
 		if !is(value, "chunked") {
 			return &Fault{Status: http.StatusNotImplemented, Code: "transfer-encoding", Detail: "a transfer coding other than chunked alone"}
 		}
+	case is(name, "Proxy-Authorization"):
+		h.logins++
 	case is(name, "Trailer"):
 		return checkTrailerField(value)
 	}
@@ -215,6 +218,8 @@ func (h *requestHead) end() *Fault {
 		return badRequest("host", "there is more than one Host field")
 	case h.hosts == 0 && !h.http10:
 		return badRequest("host", "there is no Host field")
+	case h.logins > 1:
+		return badRequest("proxy-authorization", "there is more than one Proxy-Authorization field")
 	case h.lengths > 1:
 		return badRequest("content-length", "there is more than one Content-Length")
 	case h.codings > 1:

@@ -91,6 +91,7 @@ var badHeads = []struct {
 	{"two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "host"},
 	{"two equal Hosts", "GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n", 400, "host"},
 	{"two Hosts in HTTP/1.0", "GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", 400, "host"},
+	{"two log-ins", "GET / HTTP/1.1\r\nHost: a\r\nProxy-Authorization: Basic YTpi\r\nproxy-authorization: Basic YTpi\r\n\r\n", 400, "proxy-authorization"},
 	{"a Host that is none", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "host"},
 
 	{"two Content-Lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", 400, "content-length"},

@@ -28,6 +28,9 @@ func (l *lane) exchange(q *laneRequest) (goesOn bool) {
 		return w.goesOn()
 	}
 	f := l.newFlow(q)
+	if l.inner == nil && !s.login(context.Background(), w, q.asker(), f, string(q.credentials)) {
+		return w.goesOn()
+	}
 	s.judge(f)
 	if !l.admits(w, q, f) {
 		return w.goesOn()

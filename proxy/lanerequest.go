@@ -24,6 +24,8 @@ type laneRequest struct {
 	close  bool   // the client wants the connection to end behind the answer
 
 	trailers bool // the client understands those of an answer
+
+	credentials []byte // its Proxy-Authorization, as long as the head is held
 }
 
 // read takes the request whose head is held, and writes what goes to the origin into out. It is false if the lane leaves the
@@ -175,6 +177,9 @@ func (q *laneRequest) field(l *lane, line []byte) (goesOn, ok bool) {
 	case 'p':
 		if is(name, "Proxy-Connection") {
 			return false, q.connection(value)
+		}
+		if is(name, "Proxy-Authorization") {
+			q.credentials = value
 		}
 		return !isProxyField(name), true
 	case 't':

@@ -102,8 +102,12 @@ func (l *lane) readConnect() *http.Request {
 	target, _, _ := bytes.Cut(line, []byte(" "))
 	r := &http.Request{Method: http.MethodConnect, RequestURI: string(target), Header: make(http.Header), RemoteAddr: l.client.String()}
 	for len(rest) > 0 {
-		if line, rest = cutLine(rest); isField(line, "Accept") {
+		line, rest = cutLine(rest)
+		switch {
+		case isField(line, "Accept"):
 			r.Header.Add("Accept", string(line[len("Accept:"):]))
+		case isField(line, "Proxy-Authorization"):
+			r.Header.Set("Proxy-Authorization", string(bytes.Trim(line[len("Proxy-Authorization:"):], " \t")))
 		}
 	}
 	return r

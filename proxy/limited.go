@@ -18,6 +18,7 @@ const (
 	limitDestination limitName = "destination"
 	limitRate        limitName = "rate"
 	limitDescriptors limitName = "descriptors"
+	limitLogin       limitName = "login"
 )
 
 const (
@@ -40,6 +41,7 @@ var limited = map[limitName]struct {
 	limitClient:      {http.StatusTooManyRequests, "http_request_denied", "this client has as many connections open as it may have (limits.per-client)"},
 	limitDestination: {http.StatusTooManyRequests, "connection_limit_reached", "this destination has as many connections as it may have (limits.per-destination)"},
 	limitRate:        {http.StatusTooManyRequests, "http_request_denied", "this client sends more requests a second than it may send (limits.rate)"},
+	limitLogin:       {http.StatusTooManyRequests, "http_request_denied", "this client has sent too many wrong passwords, or too many are being checked"},
 	limitDescriptors: {http.StatusServiceUnavailable, "proxy_internal_error", "this gateway has run out of file descriptors"},
 }
 

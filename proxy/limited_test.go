@@ -22,6 +22,7 @@ var limitAnswers = map[limitName]struct {
 	limitClient:      {http.StatusTooManyRequests, "5", "limits.per-client"},
 	limitDestination: {http.StatusTooManyRequests, "5", "limits.per-destination"},
 	limitRate:        {http.StatusTooManyRequests, "1", "limits.rate"},
+	limitLogin:       {http.StatusTooManyRequests, "5", "wrong passwords"},
 	limitDescriptors: {http.StatusServiceUnavailable, "5", "descriptors"},
 }
 

@@ -29,6 +29,9 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, client netip.Ad
 		return
 	}
 	f := newPlainFlow(client, r.Method, name, port, path, again, r.URL.String())
+	if !s.login(r.Context(), w, askerOf(r), f, r.Header.Get("Proxy-Authorization")) {
+		return
+	}
 	s.judge(f)
 	if !s.portAllowed(f) {
 		s.wrongPort(w, askerOf(r), f)

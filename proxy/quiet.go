@@ -22,6 +22,8 @@ var (
 	aboutRefused     = &topic{zapcore.InfoLevel, "refused", "id"}
 	aboutDestination = &topic{zapcore.WarnLevel, "destination refused", "guard"}
 	aboutClient      = &topic{zapcore.WarnLevel, "client refused", ""}
+	aboutLogin       = &topic{zapcore.WarnLevel, "log-in failed", "user"}
+	aboutNoLogin     = &topic{zapcore.DebugLevel, "asked to log in", ""}
 	aboutHandshake   = &topic{zapcore.WarnLevel, "client did not accept our certificate", ""}
 	aboutFault       = &topic{zapcore.InfoLevel, "request not understood", "code"}
 	aboutLimit       = &topic{zapcore.WarnLevel, "limit met", "limit"}
@@ -56,6 +58,16 @@ func (q *quiet) destination(f *flow, guard, detail string) {
 	q.storms.say(foldKey{aboutDestination, f.client.Addr(), guard}, f.occasion(), func() []zap.Field {
 		return []zap.Field{zap.String("detail", detail)}
 	})
+}
+
+// wrongLogin tells of a wrong password, or of one for a user that nobody is, whose name then is empty.
+func (q *quiet) wrongLogin(f *flow, user string) {
+	q.storms.say(foldKey{aboutLogin, f.client.Addr(), user}, f.occasion(), func() []zap.Field { return nil })
+}
+
+// askedToLogIn tells of a request without a log-in, which most clients send first.
+func (q *quiet) askedToLogIn(f *flow) {
+	q.storms.say(foldKey{aboutNoLogin, f.client.Addr(), ""}, f.occasion(), func() []zap.Field { return nil })
 }
 
 // handshake tells of a client that would not be intercepted: most do not trust the CA.

@@ -46,6 +46,7 @@ type Config struct {
 	Observer Observer
 	Dialer   *Dialer
 	Clients  *Clients
+	Auth     Authenticator          // of users; nil: nobody is asked to log in
 	Ports    func(port uint16) bool // ports opened beside 80, 443 and those of the catalogue
 	Local    http.Handler           // answers origin-form requests of admitted clients, such as /proxy.pac
 	Log      *zap.Logger
