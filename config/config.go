@@ -72,6 +72,10 @@ type Clients struct {
 	// Allow is the list of clients that may use the proxy: loopback, private, on-link (the networks of the gateway's
 	// inner interfaces), prefixes and addresses; empty refuses everybody. Default loopback,private,on-link.
 	Allow []ClientRange
+
+	// Auth is the htpasswd file of bcrypt hashes by which clients log in to listen.proxy (Basic), in a file that not
+	// everybody can read; empty asks nobody. Empty by default.
+	Auth string
 }
 
 // Upstream is the way from the gateway to destinations.
@@ -117,8 +121,8 @@ type Policy struct {
 	// RFC 3339 instant with an offset only what was published by then. Default all.
 	KnownAt KnownAt
 
-	// Reload is whether policy, waivers, catalogue and certificate authority are read again when their files change; SIGHUP
-	// does it in any case. Default true.
+	// Reload is whether policy, waivers, catalogue, users and certificate authority are read again when their files change;
+	// SIGHUP does it in any case. Default true.
 	Reload bool
 }
 

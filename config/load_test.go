@@ -42,6 +42,7 @@ func everySetting() []spelled {
 			"clients.allow", `[on-link, "::ffff:10.0.0.0/104"]`, "loopback,192.0.2.1", "", list("loopback", "private", "on-link"),
 			list("on-link", "10.0.0.0/8"), list("loopback", "192.0.2.1/32"), list(),
 		},
+		{"clients.auth", "/f", "/e", "/g", "", "/f", "/e", "/g"},
 		{"upstream.resolver", `"192.0.2.1:53"`, "[2001:db8::1]:53", "[::ffff:192.0.2.2]:53", "", "192.0.2.1:53", "[2001:db8::1]:53", "192.0.2.2:53"},
 		{
 			"upstream.hosts", `[{name: A.example, address: "127.0.0.1:1"}]`,

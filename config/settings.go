@@ -107,6 +107,11 @@ var settings = []*setting{
 		many[ClientRange]{clientRange, func(c *Config) *[]ClientRange { return &c.Clients.Allow }},
 	},
 	{
+		"clients.auth", "",
+		"the htpasswd file of bcrypt hashes by which clients log in to listen.proxy (Basic), in a file that not everybody can read; empty asks nobody",
+		path{one[string]{fileName, func(c *Config) *string { return &c.Clients.Auth }}},
+	},
+	{
 		"upstream.resolver", "",
 		"the ADDRESS:PORT of the DNS server that is asked for destinations; empty asks the system",
 		one[netip.AddrPort]{server, func(c *Config) *netip.AddrPort { return &c.Upstream.Resolver }},
@@ -158,7 +163,7 @@ var settings = []*setting{
 	},
 	{
 		"policy.reload", "true",
-		"whether policy, waivers, catalogue and certificate authority are read again when their files change; SIGHUP does it in any case",
+		"whether policy, waivers, catalogue, users and certificate authority are read again when their files change; SIGHUP does it in any case",
 		one[bool]{truth, func(c *Config) *bool { return &c.Policy.Reload }},
 	},
 	{

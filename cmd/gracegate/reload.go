@@ -45,7 +45,7 @@ func reloadOnSignal(ctx context.Context, hup <-chan os.Signal, reload func(why s
 	}
 }
 
-// reload builds the policy anew, reads the page of refusals and the CA, and opens the files of records by their names. What fails
+// reload builds the policy anew, reads the page of refusals, the users and the CA, and opens the files of records by their names. What fails
 // of them stays as it is, and does not keep the others from being taken up.
 func (g *gateway) reload(why string) {
 	start := time.Now()
@@ -54,6 +54,7 @@ func (g *gateway) reload(why string) {
 	if pageErr != nil {
 		g.log.Error("the page of refusals was not reloaded; the last good one stays in use", zap.String("because", why), zap.Error(pageErr))
 	}
+	usersErr := g.reloadUsers(why)
 	caErr := g.authority.load()
 	if caErr != nil {
 		g.log.Error("the CA was not loaded; what was in use stays", zap.String("because", why), zap.Error(caErr), zap.String("hint", hintOf(caErr)))
@@ -62,7 +63,7 @@ func (g *gateway) reload(why string) {
 		g.log.Error("a file of records was not opened anew; the one that was stays in use", zap.String("because", why), zap.Error(err))
 	}
 	err := g.policies.Reload(g.law.build)
-	g.reloads.set(errors.Join(err, pageErr, caErr))
+	g.reloads.set(errors.Join(err, pageErr, usersErr, caErr))
 	g.metrics.Reloaded(g.policy().Revision(), start, err)
 	if err != nil {
 		for line := range strings.Lines(err.Error()) {
@@ -73,4 +74,22 @@ func (g *gateway) reload(why string) {
 	g.log.Info("policy reloaded", zap.String("because", why), zap.String("revision", g.policy().Revision()),
 		zap.Bool("changed", before != g.policy().Revision()), zap.Duration("took", time.Since(start)))
 	g.announceCA()
+}
+
+// reloadUsers reads the users again, and ends what is open of those who are gone. If the file has a mistake, those stay who were known.
+func (g *gateway) reloadUsers(why string) error {
+	if g.users == nil {
+		return nil
+	}
+	users, err := readUsers(g.cfg.Clients.Auth)
+	if err != nil {
+		for line := range strings.Lines(err.Error()) {
+			g.log.Error("the users were not reloaded; the last good ones stay", zap.String("because", why), zap.String("problem", strings.TrimSpace(line)))
+		}
+		return err
+	}
+	g.users.Replace(users)
+	g.server.LogOut()
+	g.log.Info("users reloaded", zap.String("because", why), zap.Int("users", users.Len()))
+	return nil
 }

@@ -65,7 +65,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, out io.Writ
 	var files *watcher
 	if cfg.Policy.Reload {
 		var err error
-		if files, err = newWatcher(operatorNames(cfg), cfg.Policy.Catalog, cfg.CADir()); err != nil {
+		if files, err = newWatcher(append(operatorNames(cfg), nonEmpty(cfg.Clients.Auth)...), cfg.Policy.Catalog, cfg.CADir()); err != nil {
 			log.Error("policy and catalogue are not watched", zap.Error(err), zap.String("hint", "send SIGHUP after a change"))
 		} else {
 			defer files.close()

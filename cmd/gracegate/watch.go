@@ -21,7 +21,7 @@ const settle = 200 * time.Millisecond
 // watcher follows the operator's files, the catalogue's directory and the CA's through renames and swapped symlinks, at any place
 // in their paths, by watching the directories around them.
 type watcher struct {
-	files             []string // policy and waivers, those that are named
+	files             []string // policy, waivers and users, those that are named
 	catalogDir, caDir string
 	notify            *fsnotify.Watcher
 	last              string

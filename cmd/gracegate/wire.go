@@ -23,6 +23,7 @@ import (
 	"github.com/gracegate/gracegate/policy"
 	"github.com/gracegate/gracegate/policy/clock"
 	"github.com/gracegate/gracegate/proxy"
+	"github.com/gracegate/gracegate/proxy/login"
 )
 
 // gateway joins the parts: this file is the only one that knows them all.
@@ -35,7 +36,8 @@ type gateway struct {
 	records  *records
 	metrics  *console.Metrics
 	clients  *proxy.Clients
-	page     *proxy.Page // of refusals, as read at start; nil: the built-in one
+	users    *login.Checker // nil: nobody is asked to log in
+	page     *proxy.Page    // of refusals, as read at start; nil: the built-in one
 
 	authority *authority
 	announced string         // the policy and the CA of which announceCA has told
@@ -61,6 +63,13 @@ func newGateway(cfg *config.Config, clk *clock.Clock, log *zap.Logger, always []
 	var err error
 	if g.clients, err = newClients(cfg); err != nil {
 		return nil, err
+	}
+	users, err := readUsers(cfg.Clients.Auth)
+	if err != nil {
+		return nil, err
+	}
+	if users != nil {
+		g.users = login.NewChecker(users)
 	}
 	if g.page, err = readPage(cfg.Deny.Page); err != nil {
 		return nil, err
@@ -114,7 +123,7 @@ func (g *gateway) newServer(pages map[string]http.Handler) *proxy.Server {
 	})
 	return proxy.New(proxy.Config{
 		Policies: g.policies, Clock: g.clock.Now, Recorder: g.records, Observer: g.metrics,
-		Dialer: g.newDialer(), Clients: g.clients, Ports: openedPorts(cfg), Local: local, Log: g.log.Named("proxy"),
+		Dialer: g.newDialer(), Clients: g.clients, Auth: g.authenticator(), Ports: openedPorts(cfg), Local: local, Log: g.log.Named("proxy"),
 		Head: int(cfg.Limits.Header), Headers: cfg.Limits.HeaderCount, Hello: cfg.Limits.Hello, Idle: cfg.Limits.Idle,
 		Lifetime: cfg.Limits.Lifetime,
 		Limits: proxy.AdmissionLimits{
@@ -124,6 +133,14 @@ func (g *gateway) newServer(pages map[string]http.Handler) *proxy.Server {
 		Issuer: g.authority.issuer, Roots: g.roots,
 		Operator: proxy.Operator{Name: cfg.Operator.Name, Contact: cfg.Operator.Contact, URL: cfg.Operator.URL},
 	})
+}
+
+// authenticator is who knows the users; nil if nobody is asked to log in.
+func (g *gateway) authenticator() proxy.Authenticator {
+	if g.users == nil {
+		return nil
+	}
+	return g.users
 }
 
 // builtinPage is the template of refusals that serves where deny.page names none.
@@ -327,9 +344,16 @@ func newGuards(cfg *config.Config) (guardFunc, error) {
 	}
 	ports := openedPorts(cfg)
 	guard := proxy.NewGuard(cfg.Upstream.Allow, nil)
+	users, err := knownUsers(cfg)
+	if err != nil {
+		return nil, err
+	}
 	return func(p *policy.Policy, f *policy.Facts) (string, string) {
 		if f.Client.IsValid() && !clients.Allowed(f.Client) {
 			return "client", f.Client.String() + " may not use this proxy (clients.allow)"
+		}
+		if f.User != "" && users != nil && !users.Knows(f.User) {
+			return "auth", "there is no user " + strconv.Quote(f.User) + " (clients.auth)"
 		}
 		if !p.PortAllowed(f.Port) && !ports(f.Port) {
 			return "port", "port " + strconv.Itoa(int(f.Port)) + " is not opened (upstream.ports)"
