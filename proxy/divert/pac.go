@@ -1,7 +1,8 @@
-// Package divert has the texts that bring clients to the gateway: a proxy auto-configuration file ([PAC]).
+// Package divert has the texts that bring clients to the gateway: a proxy auto-configuration file ([PAC]), and a ruleset of
+// nftables ([NFT]) for those that know of no proxy.
 //
 // A PAC file is an offer that a client may decline, so it enforces nothing: what must not get out any other way is a
-// matter of routes and packet filters. The package does not serve the text, resolves no names, and does not know the
+// matter of routes and packet filters. The package does not serve or load the texts, resolves no names, and does not know the
 // policy: it is told which names are to go through the proxy, if not everything is, and the gateway decides.
 package divert
 
