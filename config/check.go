@@ -42,6 +42,7 @@ var rules = []struct {
 }{
 	{keys: []string{"listen.proxy"}, check: checkProxyAddrs},
 	{keys: []string{"listen.admin", "listen.proxy"}, check: checkAdminAddr},
+	{keys: []string{"listen.proxy-protocol"}, check: checkBalancers},
 	{keys: []string{"listen.admin", "admin.hosts", "admin.token-file"}, check: checkAdminOpen},
 	{keys: []string{"admin.token-file"}, needs: "admin.token-file", check: checkToken},
 	{keys: []string{"upstream.hosts"}, check: checkUpstreamHosts},
@@ -68,6 +69,18 @@ func checkAdminAddr(c *Config) Errors {
 		return nil
 	}
 	return Errors{{Value: a, Message: "the address " + quote(a) + " is in listen.proxy too", Hint: "the two need ports of their own"}}
+}
+
+// checkBalancers refuses the prefix of everybody: whoever is a load balancer says who the client is.
+func checkBalancers(c *Config) (problems Errors) {
+	for _, p := range c.Listen.ProxyProtocol {
+		if p.Bits() == 0 {
+			problems = append(problems, Problem{
+				Value: p.String(), Message: quote(p.String()) + " is everybody, and each could pass for any client", Hint: "name the addresses of the load balancers",
+			})
+		}
+	}
+	return problems
 }
 
 func checkAdminOpen(c *Config) Errors {

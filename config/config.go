@@ -51,6 +51,10 @@ type Listen struct {
 	// Admin is the HOST:PORT of health, metrics and API, written like those of listen.proxy; empty turns it off; other
 	// than loopback needs admin.hosts and admin.token-file. Default 127.0.0.1:9128.
 	Admin string
+
+	// ProxyProtocol is the list of prefixes and addresses of load balancers, which must tell their clients by the PROXY
+	// protocol (version 1 or 2) on listen.proxy; nobody else may. Empty by default.
+	ProxyProtocol []netip.Prefix
 }
 
 // Admin protects the admin listener.

@@ -35,6 +35,10 @@ func everySetting() []spelled {
 			list("127.0.0.1:3128"), list("[::1]:3128", ":0"), list("10.0.0.1:80"), list("localhost:81", "10.0.0.2:81"),
 		},
 		{"listen.admin", `""`, "[::1]:1", "127.0.0.2:2", "127.0.0.1:9128", "", "[::1]:1", "127.0.0.2:2"},
+		{
+			"listen.proxy-protocol", `[10.0.0.0/8, "::1"]`, "192.0.2.1", "::ffff:192.0.2.1,2001:db8::/32",
+			list(), list("10.0.0.0/8", "::1/128"), list("192.0.2.1/32"), list("192.0.2.1/32", "2001:db8::/32"),
+		},
 		{"admin.hosts", `[Gate.Example.]`, "a.example,192.0.2.1", "b.example", list(), list("gate.example"), list("a.example", "192.0.2.1"), list("b.example")},
 		{"admin.token-file", f, e, g, "", f, e, g},
 		{"admin.pprof", "true", "false", "true", false, true, false, true},

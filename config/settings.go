@@ -87,6 +87,11 @@ var settings = []*setting{
 		one[string]{listenAddrOrOff, func(c *Config) *string { return &c.Listen.Admin }},
 	},
 	{
+		"listen.proxy-protocol", "",
+		"the list of prefixes and addresses of load balancers, which must tell their clients by the PROXY protocol (version 1 or 2) on listen.proxy; nobody else may",
+		many[netip.Prefix]{prefix, func(c *Config) *[]netip.Prefix { return &c.Listen.ProxyProtocol }},
+	},
+	{
 		"admin.hosts", "",
 		"the list of names and addresses, without port, that a request to the admin listener may carry as Host besides localhost and loopback addresses",
 		many[host.Name]{hostName, func(c *Config) *[]host.Name { return &c.Admin.Hosts }},

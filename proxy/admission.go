@@ -64,35 +64,62 @@ type seat struct {
 	client    *admitted // nil if clients are not told apart
 }
 
-// connect counts a connection in, unless a limit is met, which it names. The seat is given up by release, once.
+// connect counts a connection in, unless a limit is met, which it names. The seat is given up by release, once. An address that is not
+// valid is that of a client who is not known yet.
 func (a *admission) connect(client netip.Addr) (seat, limitName) {
 	l := &a.limits
-	perClient := l.PerClient > 0 || l.Rate > 0
+	perClient := l.tellsClients()
 	if l.Connections <= 0 && !perClient {
 		return seat{}, ""
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var c *admitted
-	if perClient {
-		client = host.ClientAddr(client)
-		c = a.clients[client]
-	}
+	client = host.ClientAddr(client)
+	known := perClient && client.IsValid()
 	switch {
-	case c != nil && l.PerClient > 0 && c.connections >= l.PerClient:
+	case known && a.full(client):
 		return seat{}, limitClient
 	case l.Connections > 0 && a.connections >= l.Connections:
 		return seat{}, limitConnections
 	}
-	if perClient && c == nil {
+	a.connections++
+	if !known {
+		return seat{admission: a}, ""
+	}
+	return seat{a, a.admit(client)}, ""
+}
+
+// of gives the seat of somebody who was not known to a client, unless that has as many as it may have.
+func (s seat) of(client netip.Addr) (seat, limitName) {
+	a := s.admission
+	if a == nil || !a.limits.tellsClients() {
+		return s, ""
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if client = host.ClientAddr(client); a.full(client) {
+		return s, limitClient
+	}
+	return seat{a, a.admit(client)}, ""
+}
+
+func (l *AdmissionLimits) tellsClients() bool { return l.PerClient > 0 || l.Rate > 0 }
+
+// full tells whether a client has as many connections as it may have. The lock is held.
+func (a *admission) full(client netip.Addr) bool {
+	c := a.clients[client]
+	return c != nil && a.limits.PerClient > 0 && c.connections >= a.limits.PerClient
+}
+
+// admit counts a connection of a client in. The lock is held.
+func (a *admission) admit(client netip.Addr) *admitted {
+	c := a.clients[client]
+	if c == nil {
 		c = &admitted{addr: client, bucket: a.bucket(client)}
 		a.clients[client] = c
 	}
-	a.connections++
-	if c != nil {
-		c.connections++
-	}
-	return seat{a, c}, ""
+	c.connections++
+	return c
 }
 
 // bucket is that of a client who comes, as it left it. The lock is held.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -53,7 +54,7 @@ func without[T comparable](list []T, one T) []T {
 
 func (d *dullAdmission) connect(client netip.Addr) limitName {
 	switch {
-	case d.limits.PerClient > 0 && occurrences(d.open, client) >= d.limits.PerClient:
+	case client.IsValid() && d.limits.PerClient > 0 && occurrences(d.open, client) >= d.limits.PerClient:
 		return limitClient
 	case d.limits.Connections > 0 && len(d.open) >= d.limits.Connections:
 		return limitConnections
@@ -62,10 +63,18 @@ func (d *dullAdmission) connect(client netip.Addr) limitName {
 	return ""
 }
 
+func (d *dullAdmission) of(client netip.Addr) limitName {
+	if d.limits.PerClient > 0 && occurrences(d.open, client) >= d.limits.PerClient {
+		return limitClient
+	}
+	d.open = append(without(d.open, netip.Addr{}), client)
+	return ""
+}
+
 func (d *dullAdmission) release(client netip.Addr) { d.open = without(d.open, client) }
 
 func (d *dullAdmission) request(client netip.Addr, now time.Time) bool {
-	if d.limits.Rate == 0 {
+	if d.limits.Rate == 0 || !client.IsValid() {
 		return true
 	}
 	if d.buckets[client] == nil {
@@ -96,7 +105,7 @@ func compareAdmission(t *testing.T, limits AdmissionLimits, steps []byte) {
 	var open []seated
 	var flows []hostPort
 	for at := 0; at+3 <= len(steps); at += 3 {
-		what, which, after := steps[at]%8, int(steps[at+1]), steps[at+2]
+		what, which, after := steps[at]%10, int(steps[at+1]), steps[at+2]
 		now = now.Add([...]time.Duration{0, 0, time.Millisecond, 90 * time.Millisecond, 600 * time.Millisecond, 3 * time.Second}[after%6])
 		switch {
 		case what <= 1:
@@ -126,6 +135,27 @@ func compareAdmission(t *testing.T, limits AdmissionLimits, steps []byte) {
 			}
 			if got {
 				flows = append(flows, to)
+			}
+		case what == 8: // of a client who is not known yet
+			s, met := a.connect(netip.Addr{})
+			if want := dull.connect(netip.Addr{}); met != want {
+				t.Fatalf("step %d: connect says %q, want %q", at/3, met, want)
+			}
+			if met == "" {
+				open = append(open, seated{s, netip.Addr{}})
+			}
+		case what == 9: // who now is
+			i := slices.IndexFunc(open, func(s seated) bool { return !s.client.IsValid() })
+			if i < 0 {
+				continue
+			}
+			client := numbered(which % 5)
+			s, met := open[i].of(client)
+			if want := dull.of(client); met != want {
+				t.Fatalf("step %d: of says %q, want %q", at/3, met, want)
+			}
+			if met == "" {
+				open[i] = seated{s, client}
 			}
 		case what == 7 && len(flows) > 0:
 			i := which % len(flows)

@@ -41,6 +41,10 @@ func newFront(s *Server) *front {
 // take begins to serve an accepted connection.
 func (f *front) take(c *net.TCPConn) {
 	client, zoned := addresses(c)
+	if f.server.isBalancer(client.Addr()) {
+		f.takeBalanced(c, client)
+		return
+	}
 	seat, met := f.server.admission.connect(client.Addr())
 	if met != "" {
 		f.server.meets(met, occasion{client: client.Addr()})
@@ -161,7 +165,7 @@ func (f *front) release(s seat) {
 func (f *front) handOver(l *lane) bool {
 	conn, to := newFrontConn(l.tcp, f.limits), f.others
 	conn.Conn = &writeLimited{Conn: l.tcp, limit: f.limits.Idle} // what is written is taken within the limit, too
-	conn.seat, conn.release = l.seat, l.release
+	conn.seat, conn.release, conn.remote = l.seat, l.release, l.remote
 	if l.inner != nil { // which has such a limit, and keeps the seat
 		conn.Conn, conn.release, to = l.conn, nil, f.server.insides
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -46,7 +47,8 @@ var frontBuffers = sync.Pool{New: func() any { return new([frontBuffer]byte) }}
 // called by one goroutine at a time, and Detach only when none does; the other methods may be called beside it.
 type frontConn struct {
 	net.Conn
-	tcp     *net.TCPConn // the same, or what is beneath its TLS
+	tcp     *net.TCPConn   // the same, or what is beneath its TLS
+	remote  netip.AddrPort // the client's address, where a balancer made the connection; zero: that of the connection
 	limits  frontLimits
 	framing framing
 	seat    seat
@@ -260,6 +262,14 @@ func (c *frontConn) detach() (early []byte) {
 	c.giveBack()
 	c.free, c.end = 0, net.ErrClosed
 	return early
+}
+
+// RemoteAddr is the client's address.
+func (c *frontConn) RemoteAddr() net.Addr {
+	if c.remote.IsValid() {
+		return net.TCPAddrFromAddrPort(c.remote)
+	}
+	return c.Conn.RemoteAddr()
 }
 
 // CloseWrite ends the answers; net/http does it before it waits for a client that is still sending.

@@ -87,6 +87,9 @@ func checkMethod(b []byte) *Fault {
 func (h *requestHead) requestLine(line []byte) *Fault {
 	name, rest, _ := bytes.Cut(line, []byte(" "))
 	target, version, whole := bytes.Cut(rest, []byte(" "))
+	if string(name) == "PROXY" {
+		return badRequest("proxy-protocol", "a header of the PROXY protocol, from an address that listen.proxy-protocol does not name")
+	}
 	if !whole || !isToken(name) || len(target) == 0 || bytes.IndexByte(version, ' ') >= 0 {
 		return badRequest("request-line", "the request line is not a method, a target and a version with single blanks between")
 	}

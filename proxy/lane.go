@@ -31,7 +31,10 @@ type lane struct {
 	tcp    *net.TCPConn
 	raw    syscall.RawConn
 	client netip.AddrPort // as the policy takes it
+	remote netip.AddrPort // the client's address, where the socket's is that of the balancer; zero elsewhere
 	state  laneState
+
+	balancer netip.AddrPort // that made the connection for a client; zero: the client made it itself
 
 	seat    seat
 	release func() // gives up the seat, once
@@ -78,7 +81,7 @@ var laneScratches = sync.Pool{New: func() any { return new(laneScratch) }}
 
 func newLane(f *front, c *net.TCPConn, client netip.AddrPort, seat seat) *lane {
 	l := &lane{front: f, server: f.server, conn: c, tcp: c, raw: rawConn(c), client: client, seat: seat}
-	l.release = sync.OnceFunc(func() { f.release(seat) })
+	l.release = sync.OnceFunc(func() { f.release(l.seat) })
 	l.wait.init(l.raw)
 	l.cutAsFunc = l.cut
 	return l
@@ -106,6 +109,9 @@ func (l *lane) run() {
 			l.release()
 		}
 	}()
+	if l.balancer.IsValid() && !l.introduce() {
+		return
+	}
 	for l.readHead() && l.serve() {
 		if l.r == l.w {
 			l.giveBack()

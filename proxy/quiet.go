@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 	"time"
 
@@ -24,6 +25,7 @@ var (
 	aboutClient      = &topic{zapcore.WarnLevel, "client refused", ""}
 	aboutLogin       = &topic{zapcore.WarnLevel, "log-in failed", "user"}
 	aboutNoLogin     = &topic{zapcore.DebugLevel, "asked to log in", ""}
+	aboutBalancer    = &topic{zapcore.WarnLevel, "connection of a load balancer refused", ""}
 	aboutHandshake   = &topic{zapcore.WarnLevel, "client did not accept our certificate", ""}
 	aboutFault       = &topic{zapcore.InfoLevel, "request not understood", "code"}
 	aboutLimit       = &topic{zapcore.WarnLevel, "limit met", "limit"}
@@ -87,6 +89,16 @@ func (q *quiet) handshake(f *flow, err error) {
 func (q *quiet) stranger(client netip.Addr, clients *Clients) {
 	q.storms.say(foldKey{aboutClient, client, ""}, occasion{client: client}, func() []zap.Field {
 		return []zap.Field{zap.String("hint", "to admit it: "+clients.Admit(client))}
+	})
+}
+
+// balancer tells of a load balancer that does not say, or not so that it can be understood, who its client is.
+func (q *quiet) balancer(from netip.Addr, err error) {
+	q.storms.say(foldKey{aboutBalancer, from, ""}, occasion{client: from}, func() []zap.Field {
+		return []zap.Field{
+			zap.String("detail", strings.TrimPrefix(err.Error(), "proxyproto: ")),
+			zap.String("hint", "have it send the PROXY protocol (send-proxy-v2, proxy_protocol on), or take it out of listen.proxy-protocol"),
+		}
 	})
 }
 

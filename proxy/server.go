@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -61,6 +62,8 @@ type Config struct {
 	Operator   Operator
 	Page       *Page // the template of refusals; nil: the built-in one
 	Ungoverned bool  // record ungoverned flows too
+
+	Balancers []netip.Prefix // load balancers, which must tell their clients by the PROXY protocol
 
 	Issuer Issuer         // makes the certificates of intercepted connections; nil: nothing is intercepted
 	Roots  *x509.CertPool // that certificates of intercepted origins must chain to; nil: the system's

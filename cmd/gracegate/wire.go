@@ -130,7 +130,8 @@ func (g *gateway) newServer(pages map[string]http.Handler) *proxy.Server {
 			Connections: g.connections, PerClient: cfg.Limits.PerClient, PerDestination: cfg.Limits.PerDestination, Rate: cfg.Limits.Rate,
 		},
 		RetryAfter: cfg.Deny.RetryAfter, Page: g.page, Ungoverned: cfg.Audit.Ungoverned,
-		Issuer: g.authority.issuer, Roots: g.roots,
+		Balancers: cfg.Listen.ProxyProtocol,
+		Issuer:    g.authority.issuer, Roots: g.roots,
 		Operator: proxy.Operator{Name: cfg.Operator.Name, Contact: cfg.Operator.Contact, URL: cfg.Operator.URL},
 	})
 }
