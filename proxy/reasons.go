@@ -1,13 +1,10 @@
 package proxy
 
 import (
-	"strings"
-
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/gracegate/gracegate/policy"
 	"github.com/gracegate/gracegate/policy/host"
-	"github.com/gracegate/gracegate/policy/instant"
 )
 
 // keptReasons bounds the decisions whose reasons are kept. Each costs some KiB; to find them anew costs more than all else of a record.
@@ -51,37 +48,8 @@ func (rs *reasons) of(r *ruling, f *policy.Facts) []string {
 	found := r.policy.Reasons(r.at, f)
 	list := make([]string, len(found))
 	for i := range found {
-		list[i] = inWords(&found[i])
+		list[i] = found[i].Line()
 	}
 	rs.cache.Add(key, list)
 	return list
-}
-
-// inWords writes a reason as a line: what it is, by which text, about what, what it brings about, and from when until when.
-func inWords(r *policy.Reason) string {
-	var words []string
-	add := func(word string) {
-		if word != "" {
-			words = append(words, word)
-		}
-	}
-	if r.Decisive {
-		add("decisive")
-	}
-	add(r.Kind)
-	add(r.Restriction)
-	if r.Kind != "endpoint" || r.Effect != "fingerprint" { // of that it is the path
-		add(r.ID)
-	}
-	if r.Vendor != "" {
-		add(strings.TrimSuffix(r.Vendor+"/"+r.Channel, "/"))
-	}
-	add(r.Effect)
-	if r.From != nil {
-		add("from " + instant.Format(r.From.At))
-	}
-	if r.Until != nil {
-		add("until " + instant.Format(r.Until.At))
-	}
-	return strings.Join(words, " ")
 }

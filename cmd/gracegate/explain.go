@@ -27,6 +27,8 @@ type question struct {
 	AsKnownAt string `json:"as-known-at"`
 	SNI       string `json:"sni"` // "-": a hello without one
 	Method    string `json:"method"`
+
+	Intercepted bool `json:"intercepted"` // of an https URL the request is seen
 }
 
 func newExplain() *cobra.Command {
@@ -59,6 +61,7 @@ func newExplain() *cobra.Command {
 	f.StringVar(&q.AsKnownAt, "as-known-at", "", "leave out what was published after this `instant` (default policy.known-at)")
 	f.StringVar(&q.SNI, "sni", "", "the server `name` in the TLS hello, - for none (default the host)")
 	f.StringVar(&q.Method, "method", "", "the request's `method` (default GET, or CONNECT for https)")
+	f.BoolVar(&q.Intercepted, "intercepted", false, "see the request of an https URL, as in an intercepted connection")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	f.StringVar(&failOn, "fail-on", "", "exit with 3 if the verdict is this `verdict`: block or allow")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -243,7 +246,22 @@ func (q *question) facts() (policy.Facts, error) {
 			return f, invalid(err, "write 00:16:3e:aa:bb:cc")
 		}
 	}
-	return f, q.hello(&f)
+	if err := q.hello(&f); err != nil || !q.Intercepted {
+		return f, err
+	}
+	return f, q.inside(&f)
+}
+
+// inside fills in what is seen of a request by https that is intercepted.
+func (q *question) inside(f *policy.Facts) error {
+	if f.Scheme != "https" || q.URL == "" {
+		return invalid(errors.New("only a request by https is intercepted, and a url tells which"), "url: https://HOST/PATH")
+	}
+	f.Stage, f.Inner = policy.StageRequest, f.Authority
+	if q.Method == "" {
+		f.Method = "GET"
+	}
+	return nil
 }
 
 // hello fills in what a client of the question's kind would tell.

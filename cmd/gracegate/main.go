@@ -66,6 +66,7 @@ func newRoot() *cobra.Command {
 		newServe(),
 		newExplain(),
 		newDiff(),
+		newTest(),
 		newReport(),
 		newAudit(),
 		newWaiver(usesOf),

@@ -89,6 +89,20 @@ func FuzzOperator(f *testing.F) {
 	})
 }
 
+func FuzzScenarios(f *testing.F) {
+	seed(f, "cases")
+	f.Add([]byte("policy: p.yaml\ndefaults: {client: 10.0.0.1, url: \"http://a.example/\"}\ncases:\n - {at: {until: 2024-09-01, zone: UTC}, host: a.example, expect: {channels: [codebase], reason: null}}\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		list, problems := source.ReadScenarios(source.File{Name: "cases.yaml", Data: data})
+		check(t, data, problems)
+		for i := range list.Cases {
+			if c := &list.Cases[i]; len(problems) == 0 && (c.At.Zone == nil || (c.URL == "") == (c.Host == "") || len(c.Expect) == 0) {
+				t.Errorf("a case is not whole: %+v", c)
+			}
+		}
+	})
+}
+
 func FuzzVendor(f *testing.F) {
 	seed(f, "vendor")
 	f.Add([]byte("vendor: a\nendpoints:\n - host: \"{0..9999}{a,b}\"\n"))
