@@ -41,7 +41,8 @@ var rules = []struct {
 	check func(*Config) Errors
 }{
 	{keys: []string{"listen.proxy"}, check: checkProxyAddrs},
-	{keys: []string{"listen.admin", "listen.proxy"}, check: checkAdminAddr},
+	{keys: []string{"listen.transparent", "listen.proxy"}, check: checkTransparentAddrs},
+	{keys: []string{"listen.admin", "listen.proxy", "listen.transparent"}, check: checkAdminAddr},
 	{keys: []string{"listen.proxy-protocol"}, check: checkBalancers},
 	{keys: []string{"listen.admin", "admin.hosts", "admin.token-file"}, check: checkAdminOpen},
 	{keys: []string{"admin.token-file"}, needs: "admin.token-file", check: checkToken},
@@ -51,24 +52,42 @@ var rules = []struct {
 	{keys: []string{"audit.squid", "audit.file"}, check: checkRecordFiles},
 }
 
-func checkProxyAddrs(c *Config) (problems Errors) {
-	if len(c.Listen.Proxy) == 0 {
+func checkProxyAddrs(c *Config) Errors {
+	if len(c.Listen.Proxy) == 0 && len(c.Listen.Transparent) == 0 {
 		return Errors{{Message: "no address to listen on", Hint: "name one such as 127.0.0.1:3128"}}
 	}
-	for i, a := range c.Listen.Proxy {
-		if !picksPort(a) && slices.Contains(c.Listen.Proxy[:i], a) {
+	return checkTwice(c.Listen.Proxy)
+}
+
+func checkTransparentAddrs(c *Config) Errors {
+	problems := checkTwice(c.Listen.Transparent)
+	for _, a := range c.Listen.Transparent {
+		problems = append(problems, checkShared(a, "listen.proxy", c.Listen.Proxy)...)
+	}
+	return problems
+}
+
+func checkAdminAddr(c *Config) Errors {
+	return append(checkShared(c.Listen.Admin, "listen.proxy", c.Listen.Proxy),
+		checkShared(c.Listen.Admin, "listen.transparent", c.Listen.Transparent)...)
+}
+
+// checkTwice finds what stands more than once in a list.
+func checkTwice(list []string) (problems Errors) {
+	for i, a := range list {
+		if !picksPort(a) && slices.Contains(list[:i], a) {
 			problems = append(problems, Problem{Value: a, Message: "the address " + quote(a) + " stands twice"})
 		}
 	}
 	return problems
 }
 
-func checkAdminAddr(c *Config) Errors {
-	a := c.Listen.Admin
-	if a == "" || picksPort(a) || !slices.Contains(c.Listen.Proxy, a) {
+// checkShared finds an address in the list of another setting.
+func checkShared(a, setting string, list []string) Errors {
+	if a == "" || picksPort(a) || !slices.Contains(list, a) {
 		return nil
 	}
-	return Errors{{Value: a, Message: "the address " + quote(a) + " is in listen.proxy too", Hint: "the two need ports of their own"}}
+	return Errors{{Value: a, Message: "the address " + quote(a) + " is in " + setting + " too", Hint: "the two need ports of their own"}}
 }
 
 // checkBalancers refuses the prefix of everybody: whoever is a load balancer says who the client is.

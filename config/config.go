@@ -24,19 +24,20 @@ import (
 
 // Config is all settings in effect. [Load] and [Default] make one; it is read-only afterwards. Every list may be nil.
 type Config struct {
-	Listen   Listen
-	Admin    Admin
-	Clients  Clients
-	Upstream Upstream
-	Policy   Policy
-	Clock    Clock
-	Deny     Deny
-	Operator Operator
-	Audit    Audit
-	CA       CA
-	Data     Data
-	Limits   Limits
-	Log      Log
+	Listen      Listen
+	Admin       Admin
+	Clients     Clients
+	Upstream    Upstream
+	Transparent Transparent
+	Policy      Policy
+	Clock       Clock
+	Deny        Deny
+	Operator    Operator
+	Audit       Audit
+	CA          CA
+	Data        Data
+	Limits      Limits
+	Log         Log
 
 	// origins holds, by key, where a value that is not the default was set.
 	origins map[string]string
@@ -47,6 +48,10 @@ type Listen struct {
 	// Proxy is the list of HOST:PORT on which clients reach the proxy; HOST is an IP address, localhost, or nothing for
 	// every address; port 0 picks a free one. Default 127.0.0.1:3128.
 	Proxy []string
+
+	// Transparent is the list of HOST:PORT, written like those of listen.proxy, to which a packet filter sends the
+	// connections of clients that know of no proxy; on Linux only. Empty by default.
+	Transparent []string
 
 	// Admin is the HOST:PORT of health, metrics and API, written like those of listen.proxy; empty turns it off; other
 	// than loopback needs admin.hosts and admin.token-file. Default 127.0.0.1:9128.
@@ -103,6 +108,14 @@ type Upstream struct {
 	// CAFile is the PEM file of roots that the certificates of intercepted destinations may chain to besides the system's;
 	// empty adds none. Empty by default.
 	CAFile string
+}
+
+// Transparent is what becomes of connections that a packet filter sends to listen.transparent.
+type Transparent struct {
+	// Dial is what is dialled for a connection to listen.transparent: original is the address that the client dialled,
+	// resolve is the host that its hello or request names, as the gateway finds it, and the address only where none is
+	// named. Default original; original or resolve.
+	Dial string
 }
 
 // Policy is where the law comes from.

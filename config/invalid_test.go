@@ -48,6 +48,15 @@ var invalid = map[string][]string{
 		`:2:19: listen.proxy-protocol: "0.0.0.0/0" is everybody, and each could pass for any client (name the addresses of the load balancers)`,
 		`:2:19: listen.proxy-protocol: "::/0" is everybody, and each could pass for any client (name the addresses of the load balancers)`,
 	},
+	"listen-transparent": {
+		`:2:17: listen.transparent: "x:1" names no IP address to listen on (write one such as 127.0.0.1:3128, [::1]:3128 or :3128)`,
+		`:4:9: transparent.dial: "sni" is not original or resolve`,
+	},
+	"listen-transparent-shared": {
+		`:3:16: listen.transparent: the address "127.0.0.1:3130" stands twice`,
+		`:3:16: listen.transparent: the address ":3129" is in listen.proxy too (the two need ports of their own)`,
+		`:4:10: listen.admin: the address "127.0.0.1:3130" is in listen.transparent too (the two need ports of their own)`,
+	},
 	"many": {
 		`:1:14: log.level: "warning" is not debug, info, warn or error`,
 		`:2:18: listen.proxy: "3128" is not HOST:PORT (write one such as 127.0.0.1:3128, [::1]:3128 or :3128)`,

@@ -34,6 +34,7 @@ func everySetting() []spelled {
 			"listen.proxy", `["[::1]:3128", ":0"]`, "10.0.0.1:80", "localhost:81, 10.0.0.2:81",
 			list("127.0.0.1:3128"), list("[::1]:3128", ":0"), list("10.0.0.1:80"), list("localhost:81", "10.0.0.2:81"),
 		},
+		{"listen.transparent", `["10.0.0.1:3129"]`, ":3129,[::]:3130", "[::1]:3131", list(), list("10.0.0.1:3129"), list(":3129", "[::]:3130"), list("[::1]:3131")},
 		{"listen.admin", `""`, "[::1]:1", "127.0.0.2:2", "127.0.0.1:9128", "", "[::1]:1", "127.0.0.2:2"},
 		{
 			"listen.proxy-protocol", `[10.0.0.0/8, "::1"]`, "192.0.2.1", "::ffff:192.0.2.1,2001:db8::/32",
@@ -58,6 +59,7 @@ func everySetting() []spelled {
 		{"upstream.allow", "[10.0.0.0/8]", "fd00::/8", "192.0.2.1,2001:db8::1", list(), list("10.0.0.0/8"), list("fd00::/8"), list("192.0.2.1/32", "2001:db8::1/128")},
 		{"upstream.ports", "[8443, 8000-8010]", "1-65535", "90,91-91", list(), list("8443", "8000-8010"), list("1-65535"), list("90", "91")},
 		{"upstream.ca-file", "/f", "/e", "/g", "", "/f", "/e", "/g"},
+		{"transparent.dial", "resolve", "original", "resolve", "original", "resolve", "original", "resolve"},
 		{"policy.file", "/f", "/e", "/g", "", "/f", "/e", "/g"},
 		{"policy.catalog", "/f", "/e", "/g", "", "/f", "/e", "/g"},
 		{"policy.catalog-only", "True", "false", "true", false, true, false, true},

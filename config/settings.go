@@ -13,26 +13,27 @@ type Group string
 
 // The groups, each the first part of its settings' keys.
 const (
-	GroupListen   Group = "listen"
-	GroupAdmin    Group = "admin"
-	GroupClients  Group = "clients"
-	GroupUpstream Group = "upstream"
-	GroupPolicy   Group = "policy"
-	GroupClock    Group = "clock"
-	GroupDeny     Group = "deny"
-	GroupOperator Group = "operator"
-	GroupAudit    Group = "audit"
-	GroupCA       Group = "ca"
-	GroupData     Group = "data"
-	GroupLimits   Group = "limits"
-	GroupLog      Group = "log"
+	GroupListen      Group = "listen"
+	GroupAdmin       Group = "admin"
+	GroupClients     Group = "clients"
+	GroupUpstream    Group = "upstream"
+	GroupTransparent Group = "transparent"
+	GroupPolicy      Group = "policy"
+	GroupClock       Group = "clock"
+	GroupDeny        Group = "deny"
+	GroupOperator    Group = "operator"
+	GroupAudit       Group = "audit"
+	GroupCA          Group = "ca"
+	GroupData        Group = "data"
+	GroupLimits      Group = "limits"
+	GroupLog         Group = "log"
 )
 
 // AllGroups returns every group, in the order of the manual.
 func AllGroups() []Group {
 	return []Group{
-		GroupListen, GroupAdmin, GroupClients, GroupUpstream, GroupPolicy, GroupClock, GroupDeny, GroupOperator, GroupAudit,
-		GroupCA, GroupData, GroupLimits, GroupLog,
+		GroupListen, GroupAdmin, GroupClients, GroupUpstream, GroupTransparent, GroupPolicy, GroupClock, GroupDeny, GroupOperator,
+		GroupAudit, GroupCA, GroupData, GroupLimits, GroupLog,
 	}
 }
 
@@ -65,6 +66,12 @@ func (s *setting) facts() string {
 	return facts + "."
 }
 
+// The words of transparent.dial.
+const (
+	Original = "original"
+	Resolve  = "resolve"
+)
+
 // The words of audit.on-failure.
 const (
 	Allow = "allow"
@@ -80,6 +87,11 @@ var settings = []*setting{
 		"listen.proxy", "127.0.0.1:3128",
 		"the list of HOST:PORT on which clients reach the proxy; HOST is an IP address, localhost, or nothing for every address; port 0 picks a free one",
 		many[string]{listenAddr, func(c *Config) *[]string { return &c.Listen.Proxy }},
+	},
+	{
+		"listen.transparent", "",
+		"the list of HOST:PORT, written like those of listen.proxy, to which a packet filter sends the connections of clients that know of no proxy; on Linux only",
+		many[string]{listenAddr, func(c *Config) *[]string { return &c.Listen.Transparent }},
 	},
 	{
 		"listen.admin", "127.0.0.1:9128",
@@ -140,6 +152,11 @@ var settings = []*setting{
 		"upstream.ca-file", "",
 		"the PEM file of roots that the certificates of intercepted destinations may chain to besides the system's; empty adds none",
 		path{one[string]{fileName, func(c *Config) *string { return &c.Upstream.CAFile }}},
+	},
+	{
+		"transparent.dial", Original,
+		"what is dialled for a connection to listen.transparent: original is the address that the client dialled, resolve is the host that its hello or request names, as the gateway finds it, and the address only where none is named",
+		one[string]{oneOf(Original, Resolve), func(c *Config) *string { return &c.Transparent.Dial }},
 	},
 	{
 		"policy.file", "",
