@@ -104,7 +104,7 @@ func (p *Policy) judgeUnseen(f *Facts, l *looked) cause {
 	s := &p.op.Settings.Unseen
 	first := &l.names[0]
 	switch {
-	case s.Address == Block && (first.class == match.Unmatched || first.print) && first.set == 0 && f.Authority.IsAddr():
+	case s.Address == Block && (first.class == match.Unmatched || first.print) && first.set == 0 && f.Authority.IsAddr() && !l.named(f):
 		return cause{causeUnseen, unseenAddress}
 	case f.Stage == StageAuthority:
 		return cause{}
@@ -120,6 +120,19 @@ func (p *Policy) judgeUnseen(f *Facts, l *looked) cause {
 		return cause{causeUnseen, unseenMismatch}
 	}
 	return cause{}
+}
+
+// named tells whether a transparent flow has a name after all, by its hello or its request, so that its address stands in place of none.
+func (l *looked) named(f *Facts) bool {
+	if !f.Transparent {
+		return false
+	}
+	for i := range l.n {
+		if !l.names[i].host.IsAddr() {
+			return true
+		}
+	}
+	return false
 }
 
 // decide looks up what holds at an instant, and when that changes.

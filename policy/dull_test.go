@@ -130,7 +130,10 @@ func (w *dull) governed(f *Facts) bool {
 
 func (w *dull) unseenBlocks(f *Facts) bool {
 	s := w.op.Settings.Unseen
-	if f.Authority.IsAddr() && s.Address == Block && !w.operatorNames(f.Authority) {
+	sni := f.Stage >= StageHello && f.Hello == HelloWithName
+	inner := f.Stage == StageRequest && !f.Inner.IsZero() && !f.Inner.IsAddr()
+	named := f.Transparent && (sni || inner)
+	if f.Authority.IsAddr() && s.Address == Block && !w.operatorNames(f.Authority) && !named {
 		return true
 	}
 	if f.Stage == StageAuthority {

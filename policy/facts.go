@@ -18,8 +18,13 @@ type Facts struct {
 	Method string
 	Scheme string // http or https
 
-	Authority host.Name // of the request target, the CONNECT target, or the original destination
+	Authority host.Name // of the request target, the CONNECT target, or where the packets of a Transparent flow went
 	Port      uint16
+
+	// Transparent: nobody named the authority. It is an address that a client dialled who knows of no proxy, taken by a packet
+	// filter on its way there.
+	Transparent bool
+
 	SNI       host.Name
 	Hello     Hello
 	ECH       bool   // the hello carries an encrypted inner hello, or GREASE that looks like one

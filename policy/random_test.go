@@ -218,6 +218,9 @@ func (w *world) facts() *Facts {
 	if w.IntN(3) == 0 {
 		f.MAC = "00:16:3e:aa:bb:cc"
 	}
+	if w.IntN(3) == 0 {
+		f.Transparent, f.Authority = true, host.MustParse([]string{"192.0.2.7", "192.0.2.8"}[w.IntN(2)])
+	}
 	if f.Stage >= StageHello {
 		f.Hello = Hello(1 + w.IntN(4))
 		f.SNI = pick()
