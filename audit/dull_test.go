@@ -90,6 +90,9 @@ func (f *fields) destination(r *Record) {
 		f.text("destination.domain", r.Host.String())
 	}
 	f.number("destination.port", int64(r.Port))
+	if r.Original.IsValid() {
+		f.text("gracegate.original_ip", r.Original.String())
+	}
 	if r.Upstream.IsValid() {
 		f.text("destination.ip", r.Upstream.Addr().String())
 		if r.Upstream.Port() != r.Port { // the operator maps the name to another port
@@ -262,7 +265,7 @@ func randomRecord(rnd *rand.Rand, more ...string) *Record {
 		SNI: name(), Hello: policy.Hello(rnd.IntN(6)), ECH: rnd.IntN(2) == 0, ALPN: text(), Vendor: text(), Channels: channels,
 		Verdict: policy.Verdict(rnd.IntN(3)), State: policy.State(rnd.IntN(23)), Need: policy.Need(rnd.IntN(4)), Would: policy.Verdict(rnd.IntN(3)),
 		Cause:    policy.Cause{Kind: text(), ID: text(), Title: text(), URL: text(), Mode: policy.Mode(rnd.IntN(4)), Floor: rnd.IntN(2) == 0},
-		Revision: text(), NextChange: instant(), NextBlock: instant(), Guard: text(), Upstream: addr(), Status: int(number()),
+		Revision: text(), NextChange: instant(), NextBlock: instant(), Guard: text(), Original: addr().Addr().Unmap().WithZone(""), Upstream: addr(), Status: int(number()),
 		BytesIn: number(), BytesOut: number(), Duration: time.Duration(number()), Ended: text(),
 	}
 	if r.Host.IsZero() && r.SNI.IsZero() && r.Upstream.Addr().Zone() != "" {

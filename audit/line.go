@@ -116,6 +116,9 @@ func (l *line) destination(r *Record) {
 		l.text("destination.domain", r.Host.String())
 	}
 	l.number("destination.port", int64(r.Port))
+	if r.Original.IsValid() {
+		l.addr("gracegate.original_ip", r.Original)
+	}
 	if r.Upstream.IsValid() {
 		l.addr("destination.ip", r.Upstream.Addr())
 		if r.Upstream.Port() != r.Port { // the operator maps the name to another port

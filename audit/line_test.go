@@ -87,7 +87,7 @@ func goldenRecords() []*Record {
 
 	unseen := Record{
 		Time: realTime, PolicyTime: beforeEnd, Event: Refused, Kind: "tunnel", Client: netip.MustParseAddrPort("[2001:db8::5]:40000"),
-		SNI: host.MustParse("example.org"), Hello: policy.HelloUnreadable, ECH: true, ALPN: "a\x1b[31m\xffé",
+		Original: netip.MustParseAddr("2001:db8:1::7"), SNI: host.MustParse("example.org"), Hello: policy.HelloUnreadable, ECH: true, ALPN: "a\x1b[31m\xffé",
 		Verdict: policy.Block, State: policy.Unseen, Need: policy.NeedRequest, Would: policy.Block,
 		Cause: policy.Cause{Kind: "unseen", ID: "unreadable"}, Revision: "3f2a",
 	}

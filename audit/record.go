@@ -74,6 +74,7 @@ type Record struct {
 	Reasons    []string  // all that was weighed, in the order of the law, one line each; the decisive ones first say so
 	Guard      string    // which guard refused, if one did; then the verdict above does not count
 
+	Original netip.Addr     // where a client that knows of no proxy sent its packets; invalid for all others
 	Upstream netip.AddrPort // the address really dialled
 	Status   int            // of the HTTP answer; 0: none was given
 	BytesIn  int64          // from the client
