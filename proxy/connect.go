@@ -28,7 +28,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, client netip.Ad
 		s.fault(w, r, badRequest("bad-target", err.Error()))
 		return
 	}
-	f := &flow{kind: "tunnel", started: time.Now(), client: client, url: "https://" + host.Join(name, port), facts: policy.Facts{
+	f := &flow{kind: "tunnel", started: time.Now(), client: client, url: "https://" + host.Join(name, port), to: hostPort{name, port}, facts: policy.Facts{
 		Client: client.Addr(), Stage: policy.StageAuthority, Method: r.Method, Scheme: "https", Authority: name, Port: port,
 	}}
 	if !s.login(r.Context(), w, askerOf(r), f, r.Header.Get("Proxy-Authorization")) {
@@ -69,7 +69,7 @@ func (s *Server) dialled(w http.ResponseWriter, r *http.Request, f *flow) {
 			s.close(f)
 		}
 	}()
-	up, err := s.dial(ctx, f.facts.Authority, f.facts.Port)
+	up, err := s.dial(ctx, f.to.name, f.to.port)
 	if err != nil {
 		if f.endedBy() == "cut" {
 			s.refuse(w, askerOf(r), f)
@@ -95,17 +95,24 @@ func (s *Server) dialled(w http.ResponseWriter, r *http.Request, f *flow) {
 
 // enter counts a flow in at its destination, or answers that this has as many as it may have.
 func (s *Server) enter(w http.ResponseWriter, by asker, f *flow) bool {
-	f.to = hostPort{f.facts.Authority, f.facts.Port}
+	if s.takePlace(f) {
+		return true
+	}
+	f.status = limited[limitDestination].status
+	a := s.about(f, limitDestination.refusal())
+	s.record(f, f.last())
+	s.refusals.until(limitDestination).write(w, by, a)
+	return false
+}
+
+// takePlace counts a flow in at its destination. If this has as many as it may have, that is noted, and the flow ends.
+func (s *Server) takePlace(f *flow) bool {
 	if f.entered = s.admission.open(f.to); f.entered {
 		return true
 	}
 	s.meets(limitDestination, f.occasion())
 	f.guard = "limit"
-	f.status = limited[limitDestination].status
 	f.end("guarded")
-	a := s.about(f, limitDestination.refusal())
-	s.record(f, f.last())
-	s.refusals.until(limitDestination).write(w, by, a)
 	return false
 }
 

@@ -225,16 +225,23 @@ func (d *Dialer) checkListener(to netip.AddrPort) error {
 
 // listens reports whether one of the listeners takes what is sent to an address.
 func (d *Dialer) listens(addr netip.Addr, port uint16) bool {
-	return slices.ContainsFunc(d.refused, func(r netip.AddrPort) bool {
-		switch {
-		case r.Port() != port:
-			return false
-		case r.Addr() == addr, addr.IsUnspecified(): // the unspecified address leads to this machine
-			return true
-		default:
-			return r.Addr().IsUnspecified() && (addr.IsLoopback() || d.guard.own(addr))
-		}
-	})
+	to := netip.AddrPortFrom(addr, port)
+	return slices.ContainsFunc(d.refused, func(r netip.AddrPort) bool { return leadsTo(r, to, d.own) })
+}
+
+// own reports whether an address is one of this machine.
+func (d *Dialer) own(addr netip.Addr) bool { return addr.IsLoopback() || d.guard.own(addr) }
+
+// leadsTo reports whether a listener takes what is sent to an address.
+func leadsTo(listener, to netip.AddrPort, own func(netip.Addr) bool) bool {
+	switch {
+	case listener.Port() != to.Port():
+		return false
+	case listener.Addr() == to.Addr(), to.Addr().IsUnspecified(): // the unspecified address leads to this machine
+		return true
+	default:
+		return listener.Addr().IsUnspecified() && own(to.Addr())
+	}
 }
 
 // connect dials one address. The check is made once more on what the socket is about to connect to.

@@ -6,7 +6,8 @@
 // differently (framing.go). CONNECT becomes a tunnel (connect.go, tunnel.go), which relays by splice(2) once it moves much
 // (relay.go), or, where the policy must see the requests in it and there is an [Issuer], an interception (intercept.go): net/http
 // reads those, behind the same filter or as HTTP/2 (inner.go), and each takes the way of a plain one to its origin, over TLS that is
-// verified (secure.go). gate.go holds the one call to the policy. dial.go checks the address that is really dialled.
+// verified (secure.go). What a packet filter sends to a transparent listener (transparent.go) is told by its first bytes (arrive.go,
+// opening.go): HTTP goes the same way (redirected.go), everything else becomes a tunnel or an interception. gate.go holds the one call to the policy. dial.go checks the address that is really dialled.
 //
 // Every flow in progress is registered (flows.go) by the instant at which its verdict may change. It is judged again then, and
 // after a reload, and cut if it may not go on (watch.go).

@@ -31,11 +31,12 @@ type flow struct {
 	broken  bool                  // an answer did not go through whole; known to the goroutine that handles the request
 	in, out atomic.Int64          // bytes from and to the client
 
-	place   place // among the open flows
-	to      hostPort
-	entered bool   // it counts at its destination
-	release func() // gives up the client's connection, which a tunnel has taken over; nil otherwise
-	seat    seat   // of that connection
+	place    place    // among the open flows
+	to       hostPort // what is dialled, and counts as its destination
+	straight bool     // that is an address in place of the host that was named, if any was
+	entered  bool     // it counts at its destination
+	release  func()   // gives up the client's connection, which a tunnel has taken over; nil otherwise
+	seat     seat     // of that connection
 
 	// What follows is read and changed under mu while the flow is open: flows judge it again.
 	mu       sync.Mutex
@@ -197,6 +198,14 @@ func (f *flow) intercepted() {
 	f.inside, f.counted = true, true
 }
 
+// supersede notes that another flow is judged and counted in the place of this one, which was what its client seemed to want.
+func (f *flow) supersede() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.counted = true
+	f.endLocked("superseded")
+}
+
 // open registers a flow, to be waited for, judged again, and cut.
 func (s *Server) open(f *flow, cut func()) {
 	f.cut = cut
@@ -259,17 +268,32 @@ func (f *flow) asRecord(event audit.Event, ungoverned bool, why *reasons) *audit
 	r := &audit.Record{
 		Reference: f.reference, Time: now, PolicyTime: f.ruling.at, Event: event, Kind: f.kind,
 		Client: f.client, User: f.facts.User, MAC: f.facts.MAC,
-		Method: f.facts.Method, Scheme: f.facts.Scheme, Host: f.facts.Authority, Port: f.facts.Port, URL: f.url, Path: f.facts.Path,
+		Method: f.facts.Method, Scheme: f.facts.Scheme, Host: f.named(), Port: f.facts.Port, URL: f.url, Path: f.facts.Path,
 		SNI: f.facts.SNI, Hello: f.facts.Hello, ECH: f.facts.ECH, ALPN: f.facts.ALPN,
 		Verdict: d.Verdict, State: d.State, Need: d.Need, Would: d.Would, Cause: d.Cause(), Revision: d.Revision(),
 		Clock: f.facts.Clock, Reasons: why.of(&f.ruling, &f.facts), Guard: f.guard, Upstream: f.upstream, Status: f.status, BytesIn: f.in.Load(), BytesOut: f.out.Load(),
 		Duration: now.Sub(f.started), Ended: f.ended,
+	}
+	if f.facts.Transparent {
+		r.Original, _ = f.facts.Authority.Addr()
 	}
 	r.Site, r.Persons = f.ruling.policy.Who(&f.facts)
 	r.Vendor, r.Channels = d.Endpoint()
 	r.NextChange, _ = d.NextChange()
 	r.NextBlock, _ = d.NextBlock()
 	return r
+}
+
+// named is the host as the client named it: of a connection that a packet filter sent here, which has none of its own, that of the
+// request or of the hello in it, and the address where neither has one.
+func (f *flow) named() host.Name {
+	switch {
+	case f.facts.Transparent && !f.facts.Inner.IsZero():
+		return f.facts.Inner
+	case f.facts.Transparent && !f.facts.SNI.IsZero():
+		return f.facts.SNI
+	}
+	return f.facts.Authority
 }
 
 // recorded tells whether a record is written of the flow; its lock is held.

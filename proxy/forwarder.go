@@ -16,7 +16,7 @@ type flowKey struct{}
 func newForwarder(road *originTripper, log *zap.Logger) http.Handler {
 	p := goproxy.NewProxyHttpServer()
 	// goproxy takes proxies from the environment unless told otherwise; this proxy goes straight, through its own dialer.
-	p.Tr = road.transport
+	p.Tr = road.plain
 	p.ConnectDial, p.ConnectDialWithReq = nil, nil
 	p.KeepAcceptEncoding = true
 	p.Logger = goproxyLog{log.Named("goproxy")}

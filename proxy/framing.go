@@ -6,6 +6,7 @@ package proxy
 type framing struct {
 	maxHead   int
 	maxFields int
+	ownHost   bool // a target with a host must be for the same as the Host field
 
 	part    part
 	head    requestHead
@@ -41,6 +42,7 @@ func (f *framing) pass(b []byte) (n int, fault *Fault) {
 func (f *framing) step(b []byte) (n int, fault *Fault) {
 	switch f.part {
 	case inHead:
+		f.head.ownHost = f.ownHost
 		if n, fault = f.head.step(b, f.maxHead, f.maxFields); n > 0 && fault == nil {
 			f.begin()
 		}

@@ -40,21 +40,27 @@ func newFront(s *Server) *front {
 
 // take begins to serve an accepted connection.
 func (f *front) take(c *net.TCPConn) {
-	client, zoned := addresses(c)
-	if f.server.isBalancer(client.Addr()) {
+	if client, _ := addresses(c); f.server.isBalancer(client.Addr()) {
 		f.takeBalanced(c, client)
 		return
 	}
+	f.begin(c, hostPort{}, f.server.door.turnAway)
+}
+
+// begin begins to serve a connection, which a packet filter took from dest on its way there unless that is zero.
+func (f *front) begin(c *net.TCPConn, dest hostPort, turnAway func(*net.TCPConn, limitName)) {
+	client, zoned := addresses(c)
 	seat, met := f.server.admission.connect(client.Addr())
 	if met != "" {
 		f.server.meets(met, occasion{client: client.Addr()})
-		f.server.door.turnAway(c, met)
+		turnAway(c, met)
 		return
 	}
 	if !f.server.cfg.Clients.Allowed(zoned) {
 		client = netip.AddrPort{}
 	}
 	l := newLane(f, c, client, seat)
+	l.dest = dest
 	if !f.enter(l) {
 		_ = c.Close()
 		l.release()
@@ -166,6 +172,7 @@ func (f *front) handOver(l *lane) bool {
 	conn, to := newFrontConn(l.tcp, f.limits), f.others
 	conn.Conn = &writeLimited{Conn: l.tcp, limit: f.limits.Idle} // what is written is taken within the limit, too
 	conn.seat, conn.release, conn.remote = l.seat, l.release, l.remote
+	conn.dest, conn.framing.ownHost = l.dest, !l.dest.name.IsZero()
 	if l.inner != nil { // which has such a limit, and keeps the seat
 		conn.Conn, conn.release, to = l.conn, nil, f.server.insides
 	}

@@ -51,6 +51,7 @@ type frontConn struct {
 	remote  netip.AddrPort // the client's address, where a balancer made the connection; zero: that of the connection
 	limits  frontLimits
 	framing framing
+	dest    hostPort // from which a packet filter took the connection on its way there; zero if it was made to this proxy
 	seat    seat
 	release func() // gives up the seat, once, when the connection is closed; nil: there is none
 

@@ -2,10 +2,13 @@ package proxy
 
 import (
 	"bytes"
+	"cmp"
 	"net/http"
 	"net/url"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/gracegate/gracegate/policy/host"
 )
 
 // requestHead follows the head of one request, line by line as it comes, and is stricter than net/http wherever that is
@@ -18,6 +21,11 @@ type requestHead struct {
 
 	connect bool
 	http10  bool
+
+	// The two hosts of a request that has both, where they are to agree. RFC 9112, section 3.2.2, has a proxy take that of the
+	// target; a client that knows of no proxy asks the host that it has dialled, and could get something else judged than asked for.
+	ownHost      bool
+	target, host string
 
 	hosts   int
 	logins  int   // Proxy-Authorization fields
@@ -105,6 +113,13 @@ func (h *requestHead) requestLine(line []byte) *Fault {
 	}
 	method := string(name)
 	h.connect = method == http.MethodConnect
+	if scheme, rest, absolute := bytes.Cut(target, []byte("://")); h.ownHost && absolute && isToken(scheme) {
+		end := bytes.IndexAny(rest, "/?#")
+		if end < 0 {
+			end = len(rest)
+		}
+		h.target = string(rest[:end])
+	}
 	if !h.connect && isPlainURL(target) {
 		return nil
 	}
@@ -167,6 +182,9 @@ func (h *requestHead) field(line []byte, maxFields int) *Fault {
 		return fault
 	case is(name, "Host"):
 		h.hosts++
+		if h.target != "" {
+			h.host = string(value)
+		}
 		if !httpguts.ValidHostHeader(string(value)) {
 			return badRequest("host", "the Host field is not a host")
 		}
@@ -223,6 +241,8 @@ func (h *requestHead) end() *Fault {
 		return badRequest("host", "there is no Host field")
 	case h.logins > 1:
 		return badRequest("proxy-authorization", "there is more than one Proxy-Authorization field")
+	case h.target != "" && !sameAuthority(h.target, h.host):
+		return badRequest("host", "the Host field differs from the host of the target")
 	case h.lengths > 1:
 		return badRequest("content-length", "there is more than one Content-Length")
 	case h.codings > 1:
@@ -236,4 +256,11 @@ func (h *requestHead) end() *Fault {
 		return badRequest("connect-body", "a CONNECT request with a body")
 	}
 	return nil
+}
+
+// sameAuthority tells whether two hosts, with ports or without, are written for the same one.
+func sameAuthority(a, b string) bool {
+	nameA, portA, errA := host.ParseAuthority(a)
+	nameB, portB, errB := host.ParseAuthority(b)
+	return errA == nil && errB == nil && nameA == nameB && cmp.Or(portA, 80) == cmp.Or(portB, 80)
 }

@@ -170,7 +170,10 @@ func (i *interception) newFlow(method string, name host.Name, port uint16, path,
 	outer.mu.Unlock()
 	facts.Stage, facts.Inner, facts.Port, facts.Method, facts.Scheme = policy.StageRequest, name, port, method, "https"
 	facts.Path, facts.PathAgain = path, again
-	return &flow{kind: "intercepted", started: time.Now(), client: outer.client, url: url, facts: facts, seat: outer.seat, within: true}
+	return &flow{
+		kind: "intercepted", started: time.Now(), client: outer.client, url: url, to: outer.to, straight: outer.straight,
+		facts: facts, seat: outer.seat, within: true,
+	}
 }
 
 // agrees tells whether a request is for the very host that its connection was made to, by certificate, by CONNECT, and by port:

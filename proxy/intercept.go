@@ -241,7 +241,7 @@ func (i *interception) tunnel() {
 		i.reset()
 		cancel()
 	})
-	up, err := s.dial(ctx, f.facts.Authority, f.facts.Port)
+	up, err := s.dial(ctx, f.to.name, f.to.port)
 	if err != nil {
 		f.end(failureOf(err).reason)
 		s.noteFailure(f, err)

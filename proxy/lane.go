@@ -32,6 +32,7 @@ type lane struct {
 	raw    syscall.RawConn
 	client netip.AddrPort // as the policy takes it
 	remote netip.AddrPort // the client's address, where the socket's is that of the balancer; zero elsewhere
+	dest   hostPort       // from which a packet filter took the connection on its way there; zero if it was made to this proxy
 	state  laneState
 
 	balancer netip.AddrPort // that made the connection for a client; zero: the client made it itself
@@ -109,7 +110,7 @@ func (l *lane) run() {
 			l.release()
 		}
 	}()
-	if l.balancer.IsValid() && !l.introduce() {
+	if l.balancer.IsValid() && !l.introduce() || l.redirected() && !l.arrive() {
 		return
 	}
 	for l.readHead() && l.serve() {
@@ -124,7 +125,7 @@ func (l *lane) run() {
 func (l *lane) serve() (goesOn bool) {
 	l.laneScratch = laneScratches.Get().(*laneScratch)
 	defer l.dropScratch()
-	if l.head.connect && l.inner == nil {
+	if l.head.connect && l.inner == nil && !l.redirected() {
 		return l.connect()
 	}
 	var q laneRequest
@@ -166,32 +167,43 @@ func (l *lane) readHead() bool {
 }
 
 // receive waits for more of a head, or for the first byte of one: then no buffer is held, and the gateway may be shut down.
-func (l *lane) receive() (err error) {
-	n := 0
+func (l *lane) receive() error {
 	if l.w == l.r {
-		l.state.CompareAndSwap(laneBusy, laneIdle)
-		_ = l.tcp.SetReadDeadline(after(l.front.limits.Idle))
-		if l.retired() {
-			l.wake() // again: the deadline may have undone it
-		}
-		l.giveBack()
-		if l.buf, n, err = l.wait.receive(l.conn); n > 0 {
-			l.state.CompareAndSwap(laneIdle, laneBusy)
-		}
-	} else {
-		if l.headBy.IsZero() {
-			l.headBy = after(l.front.limits.HeadTimeout)
-			_ = l.tcp.SetReadDeadline(l.headBy)
-		}
-		l.makeRoom()
-		n, err = l.conn.Read(l.buf[l.w:])
+		return l.await(l.front.limits.Idle)
 	}
-	l.w += n
-	if n > 0 {
+	if l.headBy.IsZero() {
+		l.headBy = after(l.front.limits.HeadTimeout)
+		_ = l.tcp.SetReadDeadline(l.headBy)
+	}
+	l.makeRoom()
+	n, err := l.conn.Read(l.buf[l.w:])
+	return l.received(n, err)
+}
+
+// await waits for the first byte of what the client says next.
+func (l *lane) await(limit time.Duration) error {
+	l.state.CompareAndSwap(laneBusy, laneIdle)
+	_ = l.tcp.SetReadDeadline(after(limit))
+	if l.retired() {
+		l.wake() // again: the deadline may have undone it
+	}
+	l.giveBack()
+	buf, n, err := l.wait.receive(l.conn)
+	if l.buf = buf; n > 0 {
+		l.state.CompareAndSwap(laneIdle, laneBusy)
+	}
+	return l.received(n, err)
+}
+
+func (l *lane) received(n int, err error) error {
+	if l.w += n; n > 0 {
 		return nil
 	}
 	return err
 }
+
+// redirected tells whether a packet filter sent the connection here.
+func (l *lane) redirected() bool { return !l.dest.name.IsZero() }
 
 // dropScratch gives it back; not with the memory of a large head, which is rare.
 func (l *lane) dropScratch() {

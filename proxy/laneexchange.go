@@ -28,7 +28,7 @@ func (l *lane) exchange(q *laneRequest) (goesOn bool) {
 		return w.goesOn()
 	}
 	f := l.newFlow(q)
-	if l.inner == nil && !s.login(context.Background(), w, q.asker(), f, string(q.credentials)) {
+	if l.inner == nil && !l.redirected() && !s.login(context.Background(), w, q.asker(), f, string(q.credentials)) {
 		return w.goesOn()
 	}
 	s.judge(f)
@@ -57,7 +57,11 @@ func (l *lane) newFlow(q *laneRequest) *flow {
 	if l.inner != nil {
 		return l.inner.newFlow(q.method, q.name, q.port, q.path, q.again, "https://"+secureAuthority(q.name, q.port)+q.target)
 	}
-	return newPlainFlow(l.client, q.method, q.name, q.port, q.path, q.again, "http://"+l.last.text+q.target)
+	url := "http://" + l.last.text + q.target
+	if l.redirected() {
+		return l.server.newRedirectedFlow(l.client, l.dest, q.method, q.name, q.path, q.again, url)
+	}
+	return newPlainFlow(l.client, q.method, q.name, q.port, q.path, q.again, url)
 }
 
 // admits tells whether a flow that was judged may go on, and answers it if not. The guards of a request inside are those of
@@ -65,7 +69,7 @@ func (l *lane) newFlow(q *laneRequest) *flow {
 func (l *lane) admits(w *laneWriter, q *laneRequest, f *flow) bool {
 	s := l.server
 	switch {
-	case l.inner == nil && !s.portAllowed(f):
+	case l.inner == nil && !l.redirected() && !s.portAllowed(f):
 		s.wrongPort(w, q.asker(), f)
 		return false
 	case f.ruling.Verdict == policy.Block:
@@ -78,7 +82,10 @@ func (l *lane) admits(w *laneWriter, q *laneRequest, f *flow) bool {
 // forward sends a request on and its answer back. A connection that was idle may have ended just when it was taken; the
 // request, which is safe to repeat, then goes out once more.
 func (l *lane) forward(f *flow, q *laneRequest) (goesOn bool) {
-	key := originKey{hostPort{q.name, q.port}, l.inner != nil}
+	key := originKey{hostPort: hostPort{q.name, q.port}, secure: l.inner != nil}
+	if f.straight {
+		key.at = f.to
+	}
 	for {
 		c := l.server.origins.take(key)
 		if c == nil {
@@ -131,6 +138,20 @@ func (l *lane) detach(f *flow, c *originConn, clean bool) {
 
 // dial connects to a host, as long as the client is there.
 func (l *lane) dial(f *flow, key originKey) (*originConn, error) {
+	var c *originConn
+	err := l.whileWanted(f, func(ctx context.Context) (err error) {
+		c, err = l.server.reach(ctx, key)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	_ = c.tcp.SetReadDeadline(time.Now().Add(lookEvery))
+	return c, nil
+}
+
+// whileWanted does what takes a while, with a context that ends when the flow is cut or the client has left.
+func (l *lane) whileWanted(f *flow, do func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	f.mu.Lock()
@@ -138,18 +159,14 @@ func (l *lane) dial(f *flow, key originKey) (*originConn, error) {
 	over := f.over
 	f.mu.Unlock()
 	if over {
-		return nil, errCut
+		return errCut
 	}
 	defer l.whileClientStays(cancel)()
-	c, err := l.server.reach(ctx, key)
+	err := do(ctx)
 	f.mu.Lock()
 	l.cancel = nil
 	f.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	_ = c.tcp.SetReadDeadline(time.Now().Add(lookEvery))
-	return c, nil
+	return err
 }
 
 // whileClientStays calls gone once the client has left, until stop is called.

@@ -10,8 +10,8 @@ import (
 )
 
 // laneRequest is a request that the fast lane takes: GET or HEAD in HTTP/1.1, without a body, and with no field that asks for
-// more than to be passed on. Its target is absolute; inside of an intercepted connection it is a path, and Host tells the very
-// host of that connection.
+// more than to be passed on. Its target is absolute. On a connection that a packet filter sent here it is a path, and Host tells the
+// host; inside of an intercepted connection likewise, and that is the very host of that connection.
 type laneRequest struct {
 	method string
 	name   host.Name
@@ -37,7 +37,7 @@ func (q *laneRequest) read(l *lane) bool {
 	}
 	head := l.buf[l.r : l.r+h.lines.start]
 	line, rest, _ := bytes.Cut(head, []byte("\r\n"))
-	if !q.readLine(l, line) {
+	if !q.readLine(l, line, rest) {
 		return false
 	}
 	l.out = append(l.out[:0], q.method...)
@@ -75,8 +75,8 @@ func hostField(name host.Name, port uint16) string {
 	return host.Join(name, port)
 }
 
-// readLine reads the request line, which is known to be well-formed.
-func (q *laneRequest) readLine(l *lane, line []byte) bool {
+// readLine reads the request line, which is known to be well-formed, and which host it is for.
+func (q *laneRequest) readLine(l *lane, line, fields []byte) bool {
 	method, rest, _ := bytes.Cut(line, []byte(" "))
 	switch string(method) {
 	case http.MethodGet:
@@ -87,10 +87,16 @@ func (q *laneRequest) readLine(l *lane, line []byte) bool {
 		return false
 	}
 	rest = rest[:len(rest)-len(" HTTP/1.1")]
-	if l.inner != nil {
+	switch {
+	case l.inner != nil:
 		facts := &l.inner.flow.facts // of which the name and the port do not change any more
 		q.name, q.port, q.host = facts.SNI, facts.Port, secureAuthority(facts.SNI, facts.Port)
-	} else {
+	case l.redirected():
+		if !l.readAuthority(hostOf(fields), 0) {
+			return false
+		}
+		q.name, q.port, q.host = l.last.name, l.dest.port, host.Join(l.last.name, l.last.port)
+	default:
 		var ok bool
 		if rest, ok = bytes.CutPrefix(rest, []byte("http://")); !ok {
 			return false
@@ -112,10 +118,24 @@ func (q *laneRequest) readLine(l *lane, line []byte) bool {
 	return ok
 }
 
+// hostOf is the value of the Host field, of which there is one.
+func hostOf(fields []byte) []byte {
+	for {
+		line, rest, more := bytes.Cut(fields, []byte("\r\n"))
+		if isField(line, "Host") {
+			return bytes.Trim(line[len("Host:"):], " \t")
+		}
+		if !more {
+			return nil
+		}
+		fields = rest
+	}
+}
+
 // readAuthority reads a host and a port into l.last. The port is the usual one if none is told.
 func (l *lane) readAuthority(text []byte, usual uint16) bool {
 	if string(text) == l.last.text {
-		return true
+		return len(text) > 0
 	}
 	name, port, err := host.ParseAuthority(string(text))
 	if err != nil {

@@ -42,7 +42,7 @@ func (f *flow) asOpen() OpenFlow {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	o := OpenFlow{
-		Kind: f.kind, State: f.ruling.State, Client: f.client, User: f.facts.User, Host: f.facts.Authority, Port: f.facts.Port,
+		Kind: f.kind, State: f.ruling.State, Client: f.client, User: f.facts.User, Host: f.named(), Port: f.facts.Port,
 		SNI: f.facts.SNI, Upstream: f.upstream, Since: f.started, BytesIn: f.in.Load(), BytesOut: f.out.Load(),
 	}
 	o.NextChange, _ = f.ruling.NextChange()

@@ -21,7 +21,7 @@ const maxResponseHead = 256 << 10
 
 // newTransport goes to origins by dial and in no other way. Idle bounds the wait for a response head, and for an
 // origin to take each part of a request.
-func newTransport(dial func(context.Context, host.Name, uint16) (*net.TCPConn, error), idle time.Duration) *http.Transport {
+func newTransport(dial dialFunc, idle time.Duration) *http.Transport {
 	return &http.Transport{
 		Proxy: nil,
 		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
@@ -73,32 +73,45 @@ func (c *writeLimited) CloseWrite() error {
 // originTripper sends one request to its origin: only what concerns the origin goes out, only what concerns the client comes
 // back, and a failure becomes an answer that the client can read.
 type originTripper struct {
-	transport *http.Transport // for plain origins
-	secure    *http.Transport // for those behind TLS
-	secureOne *http.Transport // likewise, over HTTP/1.1 alone: only that has upgrades
-	idle      time.Duration
+	*transports
+	straight *straightTransports
+	idle     time.Duration
 
 	// failed is told of every request to which the origin gave no answer. It answers in its place, or fails if nobody would
 	// read that.
 	failed func(*http.Request, *flow, error) (*http.Response, error)
 }
 
+func newOriginTripper(s *Server) *originTripper {
+	build := func(dial dialFunc) *transports {
+		return &transports{
+			plain:     newTransport(dial, s.cfg.Idle),
+			secure:    newSecureTransport(dial, s.cfg.Idle, s.cfg.Hello, s.cfg.Roots, true),
+			secureOne: newSecureTransport(dial, s.cfg.Idle, s.cfg.Hello, s.cfg.Roots, false),
+		}
+	}
+	return &originTripper{transports: build(s.dial), straight: newStraightTransports(s.dial, build), idle: s.cfg.Idle, failed: s.noAnswer}
+}
+
 // over is the transport for a request.
 func (t *originTripper) over(r *http.Request, f *flow) *http.Transport {
+	to := t.transports
+	if f.straight {
+		to = t.straight.to(f.to)
+	}
 	switch {
 	case r.URL.Scheme != "https":
-		return t.transport
+		return to.plain
 	case f.kind == "websocket":
-		return t.secureOne
+		return to.secureOne
 	}
-	return t.secure
+	return to.secure
 }
 
 // closeIdle closes the connections that wait for another request.
 func (t *originTripper) closeIdle() {
-	for _, transport := range []*http.Transport{t.transport, t.secure, t.secureOne} {
-		transport.CloseIdleConnections()
-	}
+	t.transports.closeIdle()
+	t.straight.closeIdle()
 }
 
 func (t *originTripper) roundTrip(r *http.Request) (*http.Response, error) {

@@ -28,7 +28,8 @@ const (
 // originKey is what a connection to an origin is good for.
 type originKey struct {
 	hostPort
-	secure bool // it speaks TLS
+	secure bool     // it speaks TLS
+	at     hostPort // dialled in place of the host; zero: the host is
 }
 
 // originConn is a connection to an origin, used by one exchange at a time.
@@ -94,7 +95,11 @@ func newOriginConn(c net.Conn, tcp *net.TCPConn, key originKey) *originConn {
 
 // reach connects to an origin. No byte of a request is sent before one behind TLS has proved that it is the host.
 func (s *Server) reach(ctx context.Context, key originKey) (*originConn, error) {
-	tcp, err := s.dial(ctx, key.name, key.port)
+	to := key.at
+	if to.name.IsZero() {
+		to = key.hostPort
+	}
+	tcp, err := s.dial(ctx, to.name, to.port)
 	if err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ func (f *flow) told(address bool) told {
 // askedFor is the host that was asked for, as far as it is seen: that of the request, or that of the CONNECT.
 func (f *flow) askedFor() host.Name {
 	if f.facts.Inner.IsZero() {
-		return f.facts.Authority
+		return f.named()
 	}
 	return f.facts.Inner
 }

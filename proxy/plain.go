@@ -56,7 +56,7 @@ var errPath = badRequest("bad-path", "the path cannot be read in one way only: i
 
 // newPlainFlow is the flow of a plain request, of which everything is seen.
 func newPlainFlow(client netip.AddrPort, method string, name host.Name, port uint16, path, again, url string) *flow {
-	return &flow{kind: "plain", started: time.Now(), client: client, url: url, facts: policy.Facts{
+	return &flow{kind: "plain", started: time.Now(), client: client, url: url, to: hostPort{name, port}, facts: policy.Facts{
 		Client: client.Addr(), Stage: policy.StageRequest, Method: method, Scheme: "http", Authority: name, Port: port, Inner: name, Path: path, PathAgain: again,
 	}}
 }

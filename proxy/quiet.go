@@ -22,6 +22,7 @@ const (
 var (
 	aboutRefused     = &topic{zapcore.InfoLevel, "refused", "id"}
 	aboutDestination = &topic{zapcore.WarnLevel, "destination refused", "guard"}
+	aboutLoop        = &topic{zapcore.WarnLevel, "loop refused", ""}
 	aboutClient      = &topic{zapcore.WarnLevel, "client refused", ""}
 	aboutLogin       = &topic{zapcore.WarnLevel, "log-in failed", "user"}
 	aboutNoLogin     = &topic{zapcore.DebugLevel, "asked to log in", ""}
@@ -70,6 +71,13 @@ func (q *quiet) wrongLogin(f *flow, user string) {
 // askedToLogIn tells of a request without a log-in, which most clients send first.
 func (q *quiet) askedToLogIn(f *flow) {
 	q.storms.say(foldKey{aboutNoLogin, f.client.Addr(), ""}, f.occasion(), func() []zap.Field { return nil })
+}
+
+// loop tells of a connection that would lead back to this gateway.
+func (q *quiet) loop(client netip.Addr, detail string) {
+	q.storms.say(foldKey{aboutLoop, client, ""}, occasion{client: client}, func() []zap.Field {
+		return []zap.Field{zap.String("detail", detail)}
+	})
 }
 
 // handshake tells of a client that would not be intercepted: most do not trust the CA.
@@ -140,5 +148,5 @@ func (q *quiet) close() {
 }
 
 func (f *flow) occasion() occasion {
-	return occasion{client: f.client.Addr(), to: hostPort{f.facts.Authority, f.facts.Port}}
+	return occasion{client: f.client.Addr(), to: hostPort{f.named(), f.facts.Port}}
 }

@@ -16,6 +16,7 @@ type reasonKey struct {
 	place               policy.Place
 	authority, sni, own host.Name
 	port                uint16
+	transparent         bool
 	era                 int
 	state               policy.State
 	clock               policy.ClockState
@@ -40,7 +41,7 @@ func newReasons() *reasons {
 // of tells all that was weighed for a decision, a line each. Callers share the list: it must not be changed.
 func (rs *reasons) of(r *ruling, f *policy.Facts) []string {
 	key := reasonKey{
-		r.policy, r.Place(), f.Authority, f.SNI, f.Inner, f.Port, r.policy.Era(r.at), r.State, f.Clock, f.Record, f.Hello, f.ECH,
+		r.policy, r.Place(), f.Authority, f.SNI, f.Inner, f.Port, f.Transparent, r.policy.Era(r.at), r.State, f.Clock, f.Record, f.Hello, f.ECH,
 	}
 	if list, ok := rs.cache.Get(key); ok {
 		return list

@@ -44,7 +44,7 @@ func (s *Server) secured(ctx context.Context, tcp *net.TCPConn, name host.Name) 
 }
 
 // newSecureTransport is newTransport for origins behind TLS (originTLS). With http2, that is offered.
-func newSecureTransport(dial func(context.Context, host.Name, uint16) (*net.TCPConn, error), idle, handshake time.Duration, roots *x509.CertPool, http2 bool) *http.Transport {
+func newSecureTransport(dial dialFunc, idle, handshake time.Duration, roots *x509.CertPool, http2 bool) *http.Transport {
 	t := newTransport(dial, idle)
 	t.TLSHandshakeTimeout = handshake
 	t.TLSClientConfig = originTLS(roots)

@@ -64,6 +64,7 @@ type Config struct {
 	Ungoverned bool  // record ungoverned flows too
 
 	Balancers []netip.Prefix // load balancers, which must tell their clients by the PROXY protocol
+	Resolve   bool           // a transparent connection goes to the host that is named in it, not to the address that the client dialled
 
 	Issuer Issuer         // makes the certificates of intercepted connections; nil: nothing is intercepted
 	Roots  *x509.CertPool // that certificates of intercepted origins must chain to; nil: the system's
@@ -72,7 +73,7 @@ type Config struct {
 // Operator is whom a refused person can ask. Any field may be empty.
 type Operator struct{ Name, Contact, URL string }
 
-// Server is the explicit proxy.
+// Server is the proxy.
 type Server struct {
 	cfg     Config
 	gate    gate
@@ -94,6 +95,8 @@ type Server struct {
 	door      *door
 	quiet     *quiet
 
+	transparent transparent
+
 	begin    sync.Once
 	running  context.Context //nolint:containedctx // the life of what start runs
 	unwatch  context.CancelFunc
@@ -107,13 +110,9 @@ func New(cfg Config) *Server {
 	s := &Server{cfg: cfg, flows: newFlows()}
 	s.admission, s.quiet = newAdmission(cfg.Limits), newQuiet(cfg.Log)
 	s.running, s.unwatch = context.WithCancel(context.Background())
+	s.transparent = transparent{resolve: cfg.Resolve, original: originalDestination, own: cfg.Dialer.own, silence: silentFor}
 	s.gate = gate{policies: cfg.Policies, clock: cfg.Clock, recorder: cfg.Recorder}
-	s.road = &originTripper{
-		transport: newTransport(s.dial, cfg.Idle),
-		secure:    newSecureTransport(s.dial, cfg.Idle, cfg.Hello, cfg.Roots, true),
-		secureOne: newSecureTransport(s.dial, cfg.Idle, cfg.Hello, cfg.Roots, false),
-		idle:      cfg.Idle, failed: s.noAnswer,
-	}
+	s.road = newOriginTripper(s)
 	s.laneTLS = originTLS(cfg.Roots)
 	s.laneTLS.NextProtos = []string{"http/1.1"}
 	s.plain = newForwarder(s.road, cfg.Log)
@@ -151,17 +150,24 @@ func errorLog(l *zap.Logger) *log.Logger {
 	return std
 }
 
+var errNotTCP = errors.New("the proxy listens on TCP only")
+
 // Serve accepts clients on l, which must be a TCP listener, until Shutdown. It may be called for several listeners.
 func (s *Server) Serve(l net.Listener) error {
 	tcp, ok := l.(*net.TCPListener)
 	if !ok {
-		return errors.New("the proxy listens on TCP only")
+		return errNotTCP
 	}
+	return s.accept(tcp, s.front.take, func(c *net.TCPConn) { s.door.turnAway(c, limitDescriptors) })
+}
+
+// accept has connections taken, and refused where descriptors have run out.
+func (s *Server) accept(l *net.TCPListener, take, refuse func(*net.TCPConn)) error {
 	s.begin.Do(s.start)
-	inheritKeepAlive(tcp)
-	a := newAcceptor(tcp, s.front.take, func(c *net.TCPConn) { s.door.turnAway(c, limitDescriptors) }, s.notTaken)
-	if !s.front.listen(tcp, a) {
-		_ = tcp.Close()
+	inheritKeepAlive(l)
+	a := newAcceptor(l, take, refuse, s.notTaken)
+	if !s.front.listen(l, a) {
+		_ = l.Close()
 		return nil
 	}
 	return a.run(s.running)
@@ -256,7 +262,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refusals.guard(w, askerOf(r), "client", "this address may not use this proxy")
 		return
 	}
-	switch {
+	switch dest := frontOfRequest(r).dest; {
+	case !dest.name.IsZero():
+		s.forwardTransparent(w, r, client, dest)
 	case r.Method == http.MethodConnect:
 		s.connect(w, r, client)
 	case r.URL.IsAbs():
