@@ -221,7 +221,7 @@ type demoClient struct {
 }
 
 func newDemoClient(g *gateway, o *origins) (*demoClient, error) {
-	proxies, _ := g.addresses()
+	proxies := g.addresses().Proxy
 	c := &demoClient{gateway: g}
 	c.http = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
 		Proxy:             http.ProxyURL(&url.URL{Scheme: "http", Host: proxies[0]}),

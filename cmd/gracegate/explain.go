@@ -28,7 +28,8 @@ type question struct {
 	SNI       string `json:"sni"` // "-": a hello without one
 	Method    string `json:"method"`
 
-	Intercepted bool `json:"intercepted"` // of an https URL the request is seen
+	Intercepted bool   `json:"intercepted"` // of an https URL the request is seen
+	Destination string `json:"destination"` // the address that a client dials who knows of no proxy
 }
 
 func newExplain() *cobra.Command {
@@ -41,8 +42,9 @@ func newExplain() *cobra.Command {
 		Long: "Say what the policy makes of a request at an instant, when that changes, and every reason with its place and\n" +
 			"its source. This is the decision that serve would make. A HOST without a port is https, 443; without --client the\n" +
 			"client is one of the default site; without --at it is now. With -, questions are read from standard input, a\n" +
-			"JSON object a line, with the keys url or host, client, user, mac, at, as-known-at, sni, method; an answer is\n" +
-			"written for each, or {\"error\"}.",
+			"JSON object a line, with the keys url or host, client, user, mac, at, as-known-at, sni, method, destination; an\n" +
+			"answer is written for each, or {\"error\"}. With --destination the client is one of transparent mode: it knows of no\n" +
+			"proxy, has dialled this address at the port of the URL or HOST, and names the host only in its hello or request.",
 		Example: "  gracegate explain s01.upd.kaspersky.com --at 2024-09-28T23:59:59-04:00\n" +
 			"  gracegate explain http://dnl-01.geo.kaspersky.com/index/u1313g.xml --client 10.20.1.1 --json",
 		Args: func(_ *cobra.Command, args []string) error {
@@ -53,7 +55,7 @@ func newExplain() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	config.AddFlags(f, config.GroupPolicy, config.GroupClients, config.GroupUpstream)
+	config.AddFlags(f, config.GroupPolicy, config.GroupClients, config.GroupUpstream, config.GroupTransparent)
 	f.StringVar(&q.Client, "client", "", "the client's `address`")
 	f.StringVar(&q.User, "user", "", "the client's user `name`")
 	f.StringVar(&q.MAC, "mac", "", "the `MAC` address of the client's device")
@@ -62,6 +64,7 @@ func newExplain() *cobra.Command {
 	f.StringVar(&q.SNI, "sni", "", "the server `name` in the TLS hello, - for none (default the host)")
 	f.StringVar(&q.Method, "method", "", "the request's `method` (default GET, or CONNECT for https)")
 	f.BoolVar(&q.Intercepted, "intercepted", false, "see the request of an https URL, as in an intercepted connection")
+	f.StringVar(&q.Destination, "destination", "", "the `address` that the client dials, in transparent mode")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	f.StringVar(&failOn, "fail-on", "", "exit with 3 if the verdict is this `verdict`: block or allow")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -246,10 +249,19 @@ func (q *question) facts() (policy.Facts, error) {
 			return f, invalid(err, "write 00:16:3e:aa:bb:cc")
 		}
 	}
-	if err := q.hello(&f); err != nil || !q.Intercepted {
-		return f, err
+	fill := []func(*policy.Facts) error{q.hello}
+	if q.Intercepted {
+		fill = append(fill, q.inside)
 	}
-	return f, q.inside(&f)
+	if q.Destination != "" {
+		fill = append(fill, q.redirect)
+	}
+	for _, part := range fill {
+		if err := part(&f); err != nil {
+			return f, err
+		}
+	}
+	return f, nil
 }
 
 // inside fills in what is seen of a request by https that is intercepted.
@@ -262,6 +274,30 @@ func (q *question) inside(f *policy.Facts) error {
 		f.Method = "GET"
 	}
 	return nil
+}
+
+// redirect makes the facts those of a client in transparent mode.
+func (q *question) redirect(f *policy.Facts) error {
+	addr, err := netip.ParseAddr(q.Destination)
+	if err != nil || addr.Zone() != "" {
+		return invalid(fmt.Errorf("destination %q is no address", q.Destination), "an IPv4 or IPv6 address; its port is that of the url or host")
+	}
+	f.Transparent, f.Authority = true, host.FromAddr(addr.Unmap())
+	if f.Stage != policy.StageRequest {
+		f.Method = q.Method // there is no CONNECT
+	}
+	return nil
+}
+
+// named is the host as the client named it.
+func named(f *policy.Facts) host.Name {
+	switch {
+	case f.Transparent && !f.Inner.IsZero():
+		return f.Inner
+	case f.Transparent && !f.SNI.IsZero():
+		return f.SNI
+	}
+	return f.Authority
 }
 
 // hello fills in what a client of the question's kind would tell.

@@ -19,29 +19,30 @@ const maxLine = 1 << 20
 
 // The JSON of an answer. What is absent is null.
 type answerJSON struct {
-	At         string       `json:"at"`
-	KnownAt    *string      `json:"known_at"`
-	Client     *string      `json:"client"`
-	Site       *string      `json:"site"`
-	Persons    []string     `json:"persons"`
-	User       *string      `json:"user"`
-	MAC        *string      `json:"mac"`
-	Method     *string      `json:"method"`
-	Scheme     *string      `json:"scheme"`
-	Host       *string      `json:"host"`
-	Port       uint16       `json:"port"`
-	SNI        *string      `json:"sni"`
-	Path       *string      `json:"path"`
-	Vendor     *string      `json:"vendor"`
-	Channels   []string     `json:"channels"`
-	Verdict    string       `json:"verdict"`
-	State      string       `json:"state"`
-	Need       *string      `json:"need"`
-	Reasons    []reasonJSON `json:"reasons"`
-	NextChange *string      `json:"next_change"`
-	NextBlock  *string      `json:"next_block"`
-	Would      string       `json:"would"`
-	Revision   string       `json:"revision"`
+	At          string       `json:"at"`
+	KnownAt     *string      `json:"known_at"`
+	Client      *string      `json:"client"`
+	Site        *string      `json:"site"`
+	Persons     []string     `json:"persons"`
+	User        *string      `json:"user"`
+	MAC         *string      `json:"mac"`
+	Method      *string      `json:"method"`
+	Scheme      *string      `json:"scheme"`
+	Host        *string      `json:"host"`
+	Destination *string      `json:"destination"`
+	Port        uint16       `json:"port"`
+	SNI         *string      `json:"sni"`
+	Path        *string      `json:"path"`
+	Vendor      *string      `json:"vendor"`
+	Channels    []string     `json:"channels"`
+	Verdict     string       `json:"verdict"`
+	State       string       `json:"state"`
+	Need        *string      `json:"need"`
+	Reasons     []reasonJSON `json:"reasons"`
+	NextChange  *string      `json:"next_change"`
+	NextBlock   *string      `json:"next_block"`
+	Would       string       `json:"would"`
+	Revision    string       `json:"revision"`
 }
 
 type reasonJSON struct {
@@ -72,10 +73,13 @@ func (a *answer) json() answerJSON {
 	f := &a.facts
 	j := answerJSON{
 		At: instant.Format(a.At), KnownAt: orNull(knownText(a.known)), Site: orNull(a.Site), Persons: orEmpty(a.Persons),
-		User: orNull(f.User), MAC: orNull(f.MAC), Method: orNull(f.Method), Scheme: orNull(f.Scheme), Host: orNull(f.Authority.String()), Port: f.Port,
+		User: orNull(f.User), MAC: orNull(f.MAC), Method: orNull(f.Method), Scheme: orNull(f.Scheme), Host: orNull(named(f).String()), Port: f.Port,
 		SNI: orNull(f.SNI.String()), Path: orNull(f.Path), Vendor: orNull(a.Vendor), Channels: []string{},
 		Verdict: a.Verdict.String(), State: a.State.String(), Need: orNull(a.Need.String()), Would: a.Would.String(),
 		Revision: a.Revision(), Reasons: []reasonJSON{},
+	}
+	if f.Transparent {
+		j.Destination = orNull(f.Authority.String())
 	}
 	if f.Client.IsValid() {
 		j.Client = orNull(f.Client.String())

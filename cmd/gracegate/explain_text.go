@@ -15,13 +15,19 @@ import (
 func (a *answer) writeText(w io.Writer) error {
 	var b strings.Builder
 	f := &a.facts
-	fmt.Fprintf(&b, "%s %s://%s%s\n", f.Method, f.Scheme, host.Join(f.Authority, f.Port), f.Path)
+	if f.Method != "" {
+		b.WriteString(f.Method + " ")
+	}
+	fmt.Fprintf(&b, "%s://%s%s\n", f.Scheme, host.Join(named(f), f.Port), f.Path)
+	if f.Transparent {
+		fmt.Fprintf(&b, "dialled   %s\n", f.Authority)
+	}
 	if a.Again {
 		fmt.Fprintf(&b, "path      judged as %s, as a lenient server could read it\n", f.PathAgain)
 	}
 	if f.Hello == policy.HelloNoName {
 		b.WriteString("sni       none\n")
-	} else if !f.SNI.IsZero() && f.SNI != f.Authority {
+	} else if !f.SNI.IsZero() && f.SNI != named(f) {
 		fmt.Fprintf(&b, "sni       %s\n", f.SNI)
 	}
 	fmt.Fprintf(&b, "at        %s\n", instant.Format(a.At))

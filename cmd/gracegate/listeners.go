@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -13,8 +14,8 @@ import (
 // passed are the listeners that a service manager opened for this process (sd_listen_fds(3)). They take the place of those that
 // the settings name.
 type passed struct {
-	proxies []net.Listener
-	admin   net.Listener
+	proxies, transparent []net.Listener
+	admin                net.Listener
 }
 
 // takePassed takes over what was passed. On an error the process has no use for the rest.
@@ -48,6 +49,9 @@ func (p *passed) take(f *os.File) error {
 	case name == "proxy" || unnamed:
 		p.proxies = append(p.proxies, l)
 		return nil
+	case name == "transparent":
+		p.transparent = append(p.transparent, l)
+		return nil
 	case name == "admin" && p.admin == nil:
 		p.admin = l
 		return nil
@@ -57,7 +61,16 @@ func (p *passed) take(f *os.File) error {
 		err = fmt.Errorf("socket %q of the service manager is for nothing here", name)
 	}
 	_ = l.Close()
-	return invalid(err, "FileDescriptorName= is proxy, any number of times, or admin, once")
+	return invalid(err, "FileDescriptorName= is proxy or transparent, any number of times, or admin, once")
+}
+
+// mayBeTransparent refuses transparent listeners on a system that cannot tell where connections were to go.
+func mayBeTransparent(listeners int, supported bool, system string) error {
+	if listeners == 0 || supported {
+		return nil
+	}
+	return invalid(fmt.Errorf("listen.transparent: %s does not tell where a packet filter took a connection from", system),
+		"transparent mode is for Linux; here clients are told of the proxy, for example by /proxy.pac")
 }
 
 // openListeners opens what the settings name and nobody passed.
@@ -69,20 +82,33 @@ func (g *gateway) openListeners(ctx context.Context) error {
 		}
 		return l, nil
 	}
-	g.proxies, g.admin = g.passed.proxies, g.passed.admin
+	g.proxies, g.transparent, g.admin = g.passed.proxies, g.passed.transparent, g.passed.admin
 	if g.admin != nil {
 		if err := g.cfg.Admin.MayListen(g.admin.Addr().String()); err != nil {
 			return invalid(fmt.Errorf("socket %q of the service manager: %w", "admin", err), "")
 		}
 	}
-	if len(g.proxies) == 0 {
-		for _, addr := range g.cfg.Listen.Proxy {
-			l, err := open(proxyListening(), "listen.proxy", addr)
+	for _, kind := range []struct {
+		listeners *[]net.Listener
+		setting   string
+		addrs     []string
+	}{
+		{&g.proxies, "listen.proxy", g.cfg.Listen.Proxy},
+		{&g.transparent, "listen.transparent", g.cfg.Listen.Transparent},
+	} {
+		if len(*kind.listeners) > 0 {
+			continue
+		}
+		for _, addr := range kind.addrs {
+			l, err := open(proxyListening(), kind.setting, addr)
 			if err != nil {
 				return err
 			}
-			g.proxies = append(g.proxies, l)
+			*kind.listeners = append(*kind.listeners, l)
 		}
+	}
+	if err := mayBeTransparent(len(g.transparent), transparentSupported, runtime.GOOS); err != nil {
+		return err
 	}
 	if g.admin == nil && g.cfg.Listen.Admin != "" {
 		l, err := open(net.ListenConfig{}, "listen.admin", g.cfg.Listen.Admin)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -67,5 +68,20 @@ func TestPassedAdminListenerNeedsAToken(t *testing.T) {
 	g.cfg.Admin.Hosts, g.cfg.Admin.TokenFile = []host.Name{name}, "token"
 	if err := g.openListeners(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestTransparentNeedsLinux(t *testing.T) {
+	t.Parallel()
+	if err := errors.Join(mayBeTransparent(0, false, "freebsd"), mayBeTransparent(2, true, "linux")); err != nil {
+		t.Error(err)
+	}
+	err := mayBeTransparent(1, false, "freebsd")
+	if err == nil || err.Error() != "listen.transparent: freebsd does not tell where a packet filter took a connection from" {
+		t.Error(err)
+	}
+	var coded *codedError
+	if !errors.As(err, &coded) || coded.code != exitInvalid || coded.hint == "" {
+		t.Errorf("%+v", coded)
 	}
 }

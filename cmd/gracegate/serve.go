@@ -95,10 +95,10 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, out io.Writ
 	defer stop(nil)
 	go func() { stop(g.serve()) }()
 	go tuneHeap(ctx)
-	proxies, admin := g.addresses()
-	log.Info("listening", zap.Strings("proxy", proxies), zap.String("admin", admin))
+	at := g.addresses()
+	announceListeners(cfg, at, log)
 	if readyFile != "" {
-		if err := writeReadyFile(readyFile, proxies, admin); err != nil {
+		if err := writeReadyFile(readyFile, at); err != nil {
 			g.close(context.WithoutCancel(ctx))
 			return failed(err, "--ready-file names a file that can be written")
 		}
@@ -168,9 +168,21 @@ func announce(cfg *config.Config, p *policy.Policy, clk *clock.Clock, log *zap.L
 	}
 }
 
+// announceListeners says where clients are taken.
+func announceListeners(cfg *config.Config, at addresses, log *zap.Logger) {
+	fields := []zap.Field{zap.Strings("proxy", at.Proxy), zap.String("admin", at.Admin)}
+	if len(at.Transparent) > 0 {
+		fields = append(fields, zap.Strings("transparent", at.Transparent))
+	}
+	log.Info("listening", fields...)
+	if len(at.Transparent) > 0 && cfg.Clients.Auth != "" {
+		log.Warn("clients of listen.transparent are not asked to log in", zap.String("hint", "they know of no proxy; tell them apart by their addresses"))
+	}
+}
+
 // writeReadyFile writes the file in one step, so that who waits for it never reads half of it.
-func writeReadyFile(name string, proxies []string, admin string) error {
-	body, err := json.Marshal(map[string]any{"proxy": proxies, "admin": admin})
+func writeReadyFile(name string, at addresses) error {
+	body, err := json.Marshal(at)
 	if err != nil {
 		return err
 	}

@@ -46,12 +46,13 @@ type gateway struct {
 	connections int    // that fit the process, at most limits.connections; 0: nobody counts them
 	passed      passed // by the service manager
 
-	proxies  []net.Listener
-	admin    net.Listener
-	server   *proxy.Server
-	console  *http.Server
-	draining atomic.Bool
-	reloads  reloadState
+	proxies     []net.Listener
+	transparent []net.Listener
+	admin       net.Listener
+	server      *proxy.Server
+	console     *http.Server
+	draining    atomic.Bool
+	reloads     reloadState
 }
 
 // newGateway builds everything that can fail without a listener.
@@ -105,8 +106,11 @@ func (g *gateway) listen(ctx context.Context) error {
 	if err := g.openListeners(ctx); err != nil {
 		return err
 	}
-	pac := &pacPages{proxies: g.proxies, policy: g.policy}
-	pages := map[string]http.Handler{"/proxy.pac": pac, "/wpad.dat": pac, "/cacert": cacertHandler(g.authority)}
+	pages := map[string]http.Handler{"/cacert": cacertHandler(g.authority)}
+	if len(g.proxies) > 0 {
+		pac := &pacPages{proxies: g.proxies, policy: g.policy}
+		pages["/proxy.pac"], pages["/wpad.dat"] = pac, pac
+	}
 	g.server = g.newServer(pages)
 	return g.newConsole(pages)
 }
@@ -131,7 +135,7 @@ func (g *gateway) newServer(pages map[string]http.Handler) *proxy.Server {
 		},
 		RetryAfter: cfg.Deny.RetryAfter, Page: g.page, Ungoverned: cfg.Audit.Ungoverned,
 		Balancers: cfg.Listen.ProxyProtocol,
-		Issuer:    g.authority.issuer, Roots: g.roots,
+		Issuer:    g.authority.issuer, Roots: g.roots, Resolve: cfg.Transparent.Dial == config.Resolve,
 		Operator: proxy.Operator{Name: cfg.Operator.Name, Contact: cfg.Operator.Contact, URL: cfg.Operator.URL},
 	})
 }
@@ -229,6 +233,8 @@ func (g *gateway) openFlows(limit int) ([]console.Flow, int) {
 // proxyListening is how the listeners of the proxy are opened.
 func proxyListening() net.ListenConfig { return proxy.ListenConfig() }
 
+const transparentSupported = proxy.TransparentSupported
+
 func (g *gateway) status() console.Status {
 	now := time.Now()
 	problem, hint := g.authority.outOfForce(now)
@@ -252,10 +258,13 @@ func (g *gateway) status() console.Status {
 
 // serve runs every listener until close, or until one fails.
 func (g *gateway) serve() error {
-	errs := make(chan error, len(g.proxies)+1)
+	errs := make(chan error, len(g.proxies)+len(g.transparent)+1)
 	var running sync.WaitGroup
 	for _, l := range g.proxies {
 		running.Go(func() { errs <- g.server.Serve(l) })
+	}
+	for _, l := range g.transparent {
+		running.Go(func() { errs <- g.server.ServeTransparent(l) })
 	}
 	if g.console != nil {
 		running.Go(func() {
@@ -298,20 +307,32 @@ func (g *gateway) close(ctx context.Context) (cut bool) {
 }
 
 func (g *gateway) listeners() []net.Listener {
-	if g.admin == nil {
-		return g.proxies
+	all := slices.Concat(g.proxies, g.transparent)
+	if g.admin != nil {
+		all = append(all, g.admin)
 	}
-	return append(slices.Clip(g.proxies), g.admin)
+	return all
 }
 
-func (g *gateway) addresses() (proxies []string, admin string) {
+// addresses are those of the listeners, as the ready file has them.
+type addresses struct {
+	Proxy       []string `json:"proxy"`
+	Transparent []string `json:"transparent,omitempty"`
+	Admin       string   `json:"admin"`
+}
+
+func (g *gateway) addresses() addresses {
+	a := addresses{Proxy: []string{}}
 	for _, l := range g.proxies {
-		proxies = append(proxies, l.Addr().String())
+		a.Proxy = append(a.Proxy, l.Addr().String())
+	}
+	for _, l := range g.transparent {
+		a.Transparent = append(a.Transparent, l.Addr().String())
 	}
 	if g.admin != nil {
-		admin = g.admin.Addr().String()
+		a.Admin = g.admin.Addr().String()
 	}
-	return proxies, admin
+	return a
 }
 
 func newClients(cfg *config.Config) (*proxy.Clients, error) {
@@ -356,11 +377,11 @@ func newGuards(cfg *config.Config) (guardFunc, error) {
 		if f.User != "" && users != nil && !users.Knows(f.User) {
 			return "auth", "there is no user " + strconv.Quote(f.User) + " (clients.auth)"
 		}
-		if !p.PortAllowed(f.Port) && !ports(f.Port) {
+		if !f.Transparent && !p.PortAllowed(f.Port) && !ports(f.Port) {
 			return "port", "port " + strconv.Itoa(int(f.Port)) + " is not opened (upstream.ports)"
 		}
 		addr, literal := f.Authority.Addr()
-		if !literal || overridden(cfg, f) {
+		if !literal || overridden(cfg, f) || f.Transparent && cfg.Transparent.Dial == config.Resolve && !named(f).IsAddr() {
 			return "", ""
 		}
 		err := guard.Check(addr)
