@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,6 +41,8 @@ type process struct {
 	proxy, admin string
 	wait         func() error // for its end
 
+	dial func(ctx context.Context, network, addr string) (net.Conn, error) // to the admin listener; nil: as anywhere
+
 	mu     sync.Mutex
 	counts map[string]int // lines that hold a text
 	lines  []string       // the last ones, but for those of flows
@@ -48,9 +52,15 @@ type process struct {
 // launch starts a gateway and waits until it listens. It counts the lines of its log that hold one of the texts.
 func launch(t *testing.T, binary string, texts []string, flags ...string) *process {
 	t.Helper()
+	return launchBy(t, []string{binary}, texts, flags...)
+}
+
+// launchBy is launch by a command whose last argument is the program.
+func launchBy(t *testing.T, command, texts []string, flags ...string) *process {
+	t.Helper()
 	p := &process{t: t, counts: map[string]int{}, more: make(chan struct{})}
-	args := []string{"serve", "--listen-proxy", "127.0.0.1:0", "--listen-admin", "127.0.0.1:0", "--audit-file", "-"}
-	p.cmd = exec.Command(binary, append(args, flags...)...)
+	args := slices.Concat(command[1:], []string{"serve", "--listen-proxy", "127.0.0.1:0", "--listen-admin", "127.0.0.1:0", "--audit-file", "-"}, flags)
+	p.cmd = exec.Command(command[0], args...)
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.cmd.Dir}
 	log, err := p.cmd.StderrPipe()
@@ -164,7 +174,7 @@ func (p *process) logged(text string, n int) {
 
 // ask asks the admin listener, on a connection that does not stay.
 func (p *process) ask(path string) ([]byte, error) {
-	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true, DialContext: p.dial}}
 	resp, err := client.Get("http://" + p.admin + path)
 	if err != nil {
 		return nil, err
