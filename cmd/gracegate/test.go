@@ -160,13 +160,14 @@ func scenarioFiles(name string) ([]string, error) {
 		return []string{name}, nil
 	}
 	var files []string
-	err = filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {
+	dir := os.DirFS(name)
+	err = fs.WalkDir(dir, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || filepath.Ext(path) != ".yaml" {
 			return err
 		}
-		data, err := os.ReadFile(path)
+		data, err := fs.ReadFile(dir, path)
 		if slices.ContainsFunc(strings.Split(string(data), "\n"), func(line string) bool { return strings.HasPrefix(line, "cases:") }) {
-			files = append(files, path)
+			files = append(files, filepath.Join(name, filepath.FromSlash(path)))
 		}
 		return err
 	})
@@ -258,13 +259,11 @@ func (s *scenario) label() string {
 }
 
 func (s *scenario) asked() string {
-	target := s.URL + s.Host
-	for _, who := range []string{s.Client, s.User, s.MAC} {
-		if who != "" {
-			target += " from " + who
-		}
+	text := s.URL + s.Host
+	if who := nonEmpty(s.Client, s.User, s.MAC); len(who) > 0 {
+		text += " from " + strings.Join(who, ", ")
 	}
-	text := fmt.Sprintf("%s at %s", target, zoned(s.At.At, s.At.Zone))
+	text += " at " + zoned(s.At.At, s.At.Zone)
 	if s.AsKnownAt != nil {
 		text += ", as known at " + zoned(s.AsKnownAt.At, s.AsKnownAt.Zone)
 	}

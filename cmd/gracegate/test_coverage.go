@@ -21,8 +21,9 @@ func (c *coverage) expect(p *policy.Policy) {
 		c.parts = map[string]bool{}
 	}
 	add := func(kind string, pos policy.Pos, name string) {
-		key := partKey(kind, pos, name)
-		c.parts[key] = c.parts[key]
+		if key := partKey(kind, pos, name); !c.has(key) {
+			c.parts[key] = false
+		}
 	}
 	known := func(at policy.Instant) bool {
 		h := p.KnownAt()

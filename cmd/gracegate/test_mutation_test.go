@@ -210,6 +210,7 @@ func mutate(v reflect.Value, name string, try func(name string)) {
 		if !v.IsNil() {
 			mutate(v.Elem(), name, try)
 		}
+	default: // holds neither
 	}
 }
 
