@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"policy":         {"policy/host", "policy/instant", "policy/match"},
 	"policy/source":  {"policy", "policy/host", "policy/instant"},
 	"policy/catalog": {"policy", "policy/source"},
+	"policy/export":  {"policy", "policy/host", "policy/instant"},
 	"audit":          {"policy", "policy/host"},
 	"audit/journal":  {"audit"},
 	"audit/index":    {"audit", "audit/journal", "audit/sqlite"},
@@ -40,7 +41,7 @@ var mayImport = map[string][]string{
 	"proxy":          {"policy", "policy/host", "policy/instant", "audit", "proxy/hello"},
 	"console":        {"policy", "audit"},
 	"cmd/gracegate": {
-		"policy", "policy/host", "policy/instant", "policy/match", "policy/source", "policy/catalog", "policy/clock",
+		"policy", "policy/host", "policy/instant", "policy/match", "policy/source", "policy/catalog", "policy/clock", "policy/export",
 		"proxy", "proxy/hello", "proxy/divert", "proxy/login", "audit", "audit/journal", "audit/sqlite", "audit/index", "audit/report", "certs", "config", "console",
 	},
 }

@@ -51,14 +51,14 @@ func newAuditExport() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return export(cmd.OutOrStdout(), cmd.ErrOrStderr(), journalDir(cfg), output, r, put)
+		return exportRecords(cmd.OutOrStdout(), cmd.ErrOrStderr(), journalDir(cfg), output, r, put)
 	}
 	return cmd
 }
 
 type exporter = func(io.Writer, *journal.Checkpoint, string, journal.Records) (int, error)
 
-func export(stdout, stderr io.Writer, dir, output string, r journal.Range, put exporter) error {
+func exportRecords(stdout, stderr io.Writer, dir, output string, r journal.Range, put exporter) error {
 	if err := journal.Exists(dir); err != nil {
 		return noJournal(dir, err)
 	}

@@ -67,6 +67,7 @@ func newRoot() *cobra.Command {
 		newExplain(),
 		newDiff(),
 		newTest(),
+		newExport(),
 		newReport(),
 		newAudit(),
 		newWaiver(usesOf),

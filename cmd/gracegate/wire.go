@@ -22,6 +22,7 @@ import (
 	"github.com/gracegate/gracegate/console"
 	"github.com/gracegate/gracegate/policy"
 	"github.com/gracegate/gracegate/policy/clock"
+	"github.com/gracegate/gracegate/policy/export"
 	"github.com/gracegate/gracegate/proxy"
 	"github.com/gracegate/gracegate/proxy/login"
 )
@@ -111,8 +112,21 @@ func (g *gateway) listen(ctx context.Context) error {
 		pac := &pacPages{proxies: g.proxies, policy: g.policy}
 		pages["/proxy.pac"], pages["/wpad.dat"] = pac, pac
 	}
+	g.addExports(pages)
 	g.server = g.newServer(pages)
 	return g.newConsole(pages)
+}
+
+// addExports adds the lists of what is blocked by name.
+func (g *gateway) addExports(pages map[string]http.Handler) {
+	rate := 1.0
+	if g.clock.Simulated() {
+		rate = g.cfg.Clock.Rate
+	}
+	lists := newExports(g.policies, g.clock.Now, rate)
+	for _, format := range export.Formats {
+		pages["/export/"+format] = lists.handler(format)
+	}
 }
 
 func (g *gateway) newServer(pages map[string]http.Handler) *proxy.Server {
