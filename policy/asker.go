@@ -47,6 +47,27 @@ func Askers(policies ...*Policy) []Asker {
 	return askers
 }
 
+// AskerOf returns a client of a site of the operator's file, if there can be one: of those that persons and waivers single out least.
+// The empty site is the default one.
+func (p *Policy) AskerOf(site string) (Asker, bool) {
+	if site == "" {
+		return Asker{}, true
+	}
+	var best Asker
+	found, least := false, 0
+	for n := range p.scopes.networks.AllSorted() {
+		for _, client := range addressesNear(n) {
+			f := Facts{Client: client}
+			at, persons := p.Who(&f)
+			singled := len(persons) + len(p.scopes.list[p.scopes.index(&f)].waivers)
+			if at == site && (!found || singled < least) {
+				best, found, least = Asker{Client: client, Site: site, Persons: persons}, true, singled
+			}
+		}
+	}
+	return best, found
+}
+
 // sampleMarks returns a name (of a user, or of a device) for each way in which the policies group them, the empty one first.
 func sampleMarks(policies []*Policy, groups func(*scopes) map[string]uint32) []string {
 	var names []string

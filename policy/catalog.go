@@ -66,13 +66,27 @@ func NewCatalog(vendors []Vendor, restrictions []Restriction, jurisdictions []Ju
 // Separable returns the channels of a vendor that a restriction can block by the endpoints that are known: some endpoint carries
 // the channel without corporate pages beside it, and is more than a guess by its path.
 func (c *Catalog) Separable(vendor string) ChannelSet {
-	var all ChannelSet
 	i, known := c.vendorAt[vendor]
 	if !known {
-		return all
+		return 0
 	}
-	for j := range c.Vendors[i].Endpoints {
-		if e := &c.Vendors[i].Endpoints[j]; !e.Channels.Has(Corporate) && !e.LowTrust {
+	return c.Vendors[i].separable()
+}
+
+// Separable is [Catalog.Separable] with the operator's own endpoints.
+func (p *Policy) Separable(vendor string) ChannelSet {
+	all := p.catalog.Separable(vendor)
+	for i := range p.op.Vendors {
+		if p.op.Vendors[i].ID == vendor {
+			all |= p.op.Vendors[i].separable()
+		}
+	}
+	return all
+}
+
+func (v *Vendor) separable() (all ChannelSet) {
+	for i := range v.Endpoints {
+		if e := &v.Endpoints[i]; !e.Channels.Has(Corporate) && !e.LowTrust {
 			all |= e.Channels
 		}
 	}

@@ -178,6 +178,12 @@ func (p *Policy) Mode(restriction string) (Mode, bool) {
 	return p.modes[i], true
 }
 
+// Enforces tells whether the policy blocks by a restriction of the catalogue, and does not only say what enforcing it would do.
+func (p *Policy) Enforces(restriction string) bool {
+	i := slices.IndexFunc(p.instruments, func(in instrument) bool { return in.ID == restriction })
+	return i >= 0 && p.instruments[i].enforced
+}
+
 // names tells whether any text of the restriction names the vendor.
 func (in *instrument) names(vendor string) bool {
 	return slices.ContainsFunc(in.views, func(v view) bool { return v.names(vendor) })
