@@ -118,16 +118,7 @@ func loadSide(cfg *config.Config, name, asKnownAt string) (*policy.Policy, error
 	if err := chooseSide(&side.Policy, name); err != nil {
 		return nil, err
 	}
-	l := law{cfg: &side}
-	p, err := l.build(nil)
-	if err != nil || asKnownAt == "" {
-		return p, err
-	}
-	at, err := parseAt("as-known-at", asKnownAt)
-	if err != nil {
-		return nil, err
-	}
-	return p.WithHorizon(policy.Horizon{At: at})
+	return loadKnownAt(&side, asKnownAt)
 }
 
 // chooseSide has the settings of the policy name what an argument of diff stands for.

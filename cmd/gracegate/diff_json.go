@@ -59,12 +59,7 @@ func (d *difference) writeJSON(w io.Writer) error {
 			From: instantOrNull(c.From), Until: instantOrNull(c.Until), Old: outcomeOf(&c.Old), New: outcomeOf(&c.New),
 		}
 		for k := range c.Destinations {
-			to := &c.Destinations[k]
-			channels := []string{}
-			for _, ch := range to.Channels {
-				channels = append(channels, ch.String())
-			}
-			change.Destinations = append(change.Destinations, destinationJSON{to.Host.String(), to.Port, orNull(to.Path), orNull(to.Vendor), channels})
+			change.Destinations = append(change.Destinations, newDestinationJSON(&c.Destinations[k]))
 		}
 		for k := range c.Askers {
 			a := &c.Askers[k]
@@ -83,6 +78,10 @@ func (d *difference) writeJSON(w io.Writer) error {
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(j)
+}
+
+func newDestinationJSON(d *policy.Destination) destinationJSON {
+	return destinationJSON{d.Host.String(), d.Port, orNull(d.Path), orNull(d.Vendor), channelWords(d.Channels)}
 }
 
 func outcomeOf(d *policy.Decision) outcomeJSON {

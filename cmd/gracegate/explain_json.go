@@ -74,7 +74,7 @@ func (a *answer) json() answerJSON {
 	j := answerJSON{
 		At: instant.Format(a.At), KnownAt: orNull(knownText(a.known)), Site: orNull(a.Site), Persons: orEmpty(a.Persons),
 		User: orNull(f.User), MAC: orNull(f.MAC), Method: orNull(f.Method), Scheme: orNull(f.Scheme), Host: orNull(named(f).String()), Port: f.Port,
-		SNI: orNull(f.SNI.String()), Path: orNull(f.Path), Vendor: orNull(a.Vendor), Channels: []string{},
+		SNI: orNull(f.SNI.String()), Path: orNull(f.Path), Vendor: orNull(a.Vendor), Channels: channelWords(a.Channels),
 		Verdict: a.Verdict.String(), State: a.State.String(), Need: orNull(a.Need.String()), Would: a.Would.String(),
 		Revision: a.Revision(), Reasons: []reasonJSON{},
 	}
@@ -83,9 +83,6 @@ func (a *answer) json() answerJSON {
 	}
 	if f.Client.IsValid() {
 		j.Client = orNull(f.Client.String())
-	}
-	for _, c := range a.Channels {
-		j.Channels = append(j.Channels, c.String())
 	}
 	if a.guard != "" {
 		j.Reasons = append(j.Reasons, reasonJSON{
@@ -118,10 +115,15 @@ func newReasonJSON(r *policy.Reason, overruled bool) reasonJSON {
 			j.Assumed = orNull(r.Until.Assumed)
 		}
 	}
-	if s := r.Source; s != nil {
-		j.Source = &sourceJSON{orNull(s.Title), orNull(s.Citation), orNull(s.URL), s.Grade.String()}
-	}
+	j.Source = newSourceJSON(r.Source)
 	return j
+}
+
+func newSourceJSON(s *policy.Source) *sourceJSON {
+	if s == nil {
+		return nil
+	}
+	return &sourceJSON{orNull(s.Title), orNull(s.Citation), orNull(s.URL), s.Grade.String()}
 }
 
 func knownText(h policy.Horizon) string {

@@ -68,6 +68,7 @@ func newRoot() *cobra.Command {
 		newDiff(),
 		newTest(),
 		newExport(),
+		newTimeline(),
 		newReport(),
 		newAudit(),
 		newWaiver(usesOf),

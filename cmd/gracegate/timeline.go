@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gracegate/gracegate/config"
+	"github.com/gracegate/gracegate/policy"
+	"github.com/gracegate/gracegate/policy/timeline"
+)
+
+// defaultSite is what --site calls the site of clients that no site names, where none has this name.
+const defaultSite = "default"
+
+func newTimeline() *cobra.Command {
+	var vendors, sites []string
+	var at, from, to, asKnownAt string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "timeline",
+		Short: "Show what is allowed until when, for each site, vendor and channel",
+		Long: "Show what is allowed until when, for each site, vendor and channel: what holds now, until when, what comes then, and\n" +
+			"all that held and will hold. Restrictions that the policy does not enforce are shown apart, with what each would do by\n" +
+			"itself. Sites that are treated alike are shown once. Every date is from the decision that serve would make.",
+		Example: "  gracegate timeline --vendor kaspersky\n" +
+			"  gracegate timeline --site boston --from 2026-01-01T00:00:00Z",
+		Args: noArguments,
+	}
+	f := cmd.Flags()
+	config.AddFlags(f, config.GroupPolicy)
+	f.StringArrayVar(&vendors, "vendor", nil, "only this `vendor`; may be repeated")
+	f.StringArrayVar(&sites, "site", nil, "only this `site`, default for clients that no site names; may be repeated (default all)")
+	f.StringVar(&at, "at", "", "the present `instant`, RFC 3339 with an offset (default now)")
+	f.StringVar(&from, "from", "", "show nothing that ends before this `instant`")
+	f.StringVar(&to, "to", "", "show nothing that begins at this `instant` or later")
+	f.StringVar(&asKnownAt, "as-known-at", "", "leave out what was published after this `instant` (default policy.known-at)")
+	f.BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		opts := timeline.Options{At: time.Now().UTC().Truncate(time.Second), Vendors: vendors}
+		for _, flag := range []struct {
+			name, text string
+			to         *time.Time
+		}{{"at", at, &opts.At}, {"from", from, &opts.From}, {"to", to, &opts.To}} {
+			if flag.text == "" {
+				continue
+			}
+			var err error
+			if *flag.to, err = parseAt(flag.name, flag.text); err != nil {
+				return err
+			}
+		}
+		if !opts.From.IsZero() && !opts.To.IsZero() && !opts.From.Before(opts.To) {
+			return invalid(fmt.Errorf("the window from %q to %q is empty", from, to), "--to is after --from")
+		}
+		cfg, err := config.Load(cmd.Flags())
+		if err != nil {
+			return err
+		}
+		p, err := loadKnownAt(cfg, asKnownAt)
+		if err != nil {
+			return err
+		}
+		if err := chooseRows(p, &opts, sites); err != nil {
+			return err
+		}
+		t, err := timeline.Build(p, &opts)
+		if err != nil {
+			return err
+		}
+		write := writeTimeline
+		if asJSON {
+			write = writeTimelineJSON
+		}
+		return failed(write(cmd.OutOrStdout(), t), "")
+	}
+	return cmd
+}
+
+// loadKnownAt compiles the policy as it would be if nothing later had been published; without an instant, as it is.
+func loadKnownAt(cfg *config.Config, asKnownAt string) (*policy.Policy, error) {
+	l := law{cfg: cfg}
+	p, err := l.build(nil)
+	if err != nil || asKnownAt == "" {
+		return p, err
+	}
+	at, err := parseAt("as-known-at", asKnownAt)
+	if err != nil {
+		return nil, err
+	}
+	return p.WithHorizon(policy.Horizon{At: at})
+}
+
+// chooseRows checks the names of vendors and sites.
+func chooseRows(p *policy.Policy, opts *timeline.Options, sites []string) error {
+	var vendors []string
+	for _, v := range vendorNames(p) {
+		id, _, _ := strings.Cut(v, "\t")
+		vendors = append(vendors, id)
+	}
+	for _, name := range opts.Vendors {
+		if !slices.Contains(vendors, name) {
+			return invalid(fmt.Errorf("unknown vendor %q", name), policy.Known(name, vendors))
+		}
+	}
+	known := siteNames(p)
+	for _, name := range sites {
+		switch {
+		case slices.Contains(known, name):
+		case name == defaultSite:
+			name = ""
+		default:
+			return invalid(fmt.Errorf("unknown site %q", name), policy.Known(name, append(known, defaultSite)))
+		}
+		if _, ok := p.AskerOf(name); !ok {
+			return invalid(fmt.Errorf("site %q has no clients: networks of other sites fill its own", name), "the most specific network wins")
+		}
+		opts.Sites = append(opts.Sites, name)
+	}
+	return nil
+}
