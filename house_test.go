@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"proxy/hello":     nil,
 	"proxy/divert":    nil,
 	"proxy/login":     nil,
+	"proxy/devices":   {"policy/host"},
 	"policy/match":    {"policy/host"},
 	"policy":          {"policy/host", "policy/instant", "policy/match"},
 	"policy/source":   {"policy", "policy/host", "policy/instant"},
