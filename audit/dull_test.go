@@ -79,6 +79,7 @@ func (f *fields) client(r *Record) {
 		f.text("client.ip", ip)
 	}
 	f.text("source.mac", strings.ToUpper(strings.ReplaceAll(r.MAC, ":", "-"))) // as ECS has it: RFC 7042
+	f.text("source.domain", r.Hostname)
 	f.text("user.name", r.User)
 	f.text("gracegate.site", r.Site)
 	f.list("gracegate.persons", r.Persons)
@@ -260,7 +261,7 @@ func randomRecord(rnd *rand.Rand, more ...string) *Record {
 	}
 	r := &Record{
 		Sequence: uint64(rnd.Int64()), Numbered: rnd.IntN(2) == 0, Lost: uint64(rnd.IntN(2)), Reasons: list(), Clock: policy.ClockState(rnd.IntN(3)),
-		Time: instant(), PolicyTime: instant(), Event: Event(rnd.IntN(4)), Reference: text(), Kind: text(), Client: addr(), User: text(), MAC: text(),
+		Time: instant(), PolicyTime: instant(), Event: Event(rnd.IntN(4)), Reference: text(), Kind: text(), Client: addr(), User: text(), MAC: text(), Hostname: text(),
 		Site: text(), Persons: list(), Method: text(), Scheme: text(), Host: name(), Port: uint16(number()), URL: text(), Path: text(),
 		SNI: name(), Hello: policy.Hello(rnd.IntN(6)), ECH: rnd.IntN(2) == 0, ALPN: text(), Vendor: text(), Channels: channels,
 		Verdict: policy.Verdict(rnd.IntN(3)), State: policy.State(rnd.IntN(23)), Need: policy.Need(rnd.IntN(4)), Would: policy.Verdict(rnd.IntN(3)),

@@ -103,6 +103,7 @@ func (l *line) client(r *Record) {
 	if r.MAC != "" {
 		l.text("source.mac", strings.ToUpper(strings.ReplaceAll(r.MAC, ":", "-"))) // as ECS has it: RFC 7042
 	}
+	l.text("source.domain", r.Hostname)
 	l.text("user.name", r.User)
 	l.text("gracegate.site", r.Site)
 	if len(r.Persons) > 0 {

@@ -61,7 +61,7 @@ func goldenRecords() []*Record {
 
 	refused := base
 	refused.Event, refused.Kind, refused.Method, refused.Scheme, refused.Port = Refused, "plain", "GET", "http", 80
-	refused.User, refused.MAC = "jp-desk-4", "00:16:3e:aa:bb:cc"
+	refused.User, refused.MAC, refused.Hostname = "jp-desk-4", "00:16:3e:aa:bb:cc", "laptop-7"
 	refused.URL, refused.Path = "http://me:s3cret@s01.upd.kaspersky.com/index/u1313g.xml?key=s3cret#s3cret", "/index/u1313g.xml"
 	refused.Sequence, refused.Numbered, refused.Lost = 48211, true, 3
 	refused.Reasons = []string{

@@ -27,6 +27,7 @@ type writtenLine struct {
 	Address    string `json:"source.ip"`
 	SourcePort uint16 `json:"source.port"`
 	MAC        string `json:"source.mac"`
+	Hostname   string `json:"source.domain"`
 	User       string `json:"user.name"`
 	Site       string `json:"gracegate.site"`
 
@@ -71,7 +72,7 @@ func Parse(line []byte) (r Record, sequence uint64, err error) {
 
 func (l *writtenLine) record() (Record, error) {
 	r := Record{
-		Time: l.Time, PolicyTime: l.PolicyTime, Kind: l.Kind, User: l.User, MAC: canonicalMAC(l.MAC), Site: l.Site,
+		Time: l.Time, PolicyTime: l.PolicyTime, Kind: l.Kind, User: l.User, MAC: canonicalMAC(l.MAC), Hostname: l.Hostname, Site: l.Site,
 		Method: l.Method, Scheme: l.Scheme, Port: l.Port, Path: l.Path, ECH: l.ECH,
 		Vendor: l.Vendor, Cause: policy.Cause{Kind: l.Category, ID: l.ID}, Guard: l.Guard,
 		BytesIn: l.BytesIn, BytesOut: l.BytesOut, Ended: l.Ended,

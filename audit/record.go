@@ -42,11 +42,12 @@ type Record struct {
 	Reference  string // that the answer to a refused client tells; empty for all others
 	Kind       string // plain, tunnel or websocket
 
-	Client  netip.AddrPort // unmapped
-	User    string
-	MAC     string
-	Site    string
-	Persons []string
+	Client   netip.AddrPort // unmapped
+	User     string
+	MAC      string
+	Hostname string // of the device, as it calls itself
+	Site     string
+	Persons  []string
 
 	Method string
 	Scheme string

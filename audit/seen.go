@@ -15,10 +15,11 @@ import (
 type SeenKey struct {
 	Hour time.Time // the start of the hour of policy time, in UTC
 
-	Client netip.Addr // unmapped
-	User   string
-	MAC    string
-	Site   string // empty: the default site
+	Client   netip.Addr // unmapped
+	User     string
+	MAC      string
+	Hostname string // of the device
+	Site     string // empty: the default site
 
 	Kind   string // plain, intercepted, websocket or tunnel
 	Method string
@@ -58,7 +59,7 @@ func KeyOf(r *Record) SeenKey {
 	verdict, state, category, id := r.outcome()
 	return SeenKey{
 		Hour:   r.PolicyTime.UTC().Truncate(time.Hour),
-		Client: host.ClientAddr(r.Client.Addr()), User: asRead(r.User), MAC: canonicalMAC(r.MAC), Site: asRead(r.Site),
+		Client: host.ClientAddr(r.Client.Addr()), User: asRead(r.User), MAC: canonicalMAC(r.MAC), Hostname: asRead(r.Hostname), Site: asRead(r.Site),
 		Kind: asRead(r.Kind), Method: asRead(r.Method), Scheme: asRead(r.Scheme), Host: r.Host, Port: r.Port, Path: asRead(r.Path),
 		SNI: r.SNI, Hello: r.Hello, ECH: r.ECH,
 		Vendor: asRead(r.Vendor), Channels: policy.Channels(r.Channels...),
@@ -82,7 +83,8 @@ const maxMAC = 20*3 - 1
 func (k *SeenKey) Compare(other *SeenKey) int {
 	if c := cmp.Or(
 		k.Hour.Compare(other.Hour),
-		k.Client.Compare(other.Client), cmp.Compare(k.User, other.User), cmp.Compare(k.MAC, other.MAC), cmp.Compare(k.Site, other.Site),
+		k.Client.Compare(other.Client), cmp.Compare(k.User, other.User), cmp.Compare(k.MAC, other.MAC),
+		cmp.Compare(k.Hostname, other.Hostname), cmp.Compare(k.Site, other.Site),
 	); c != 0 {
 		return c
 	}

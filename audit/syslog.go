@@ -268,7 +268,7 @@ func (s *SyslogSink) appendMessage(to []byte, r *Record, datagram bool) []byte {
 func shortened(r *Record) *Record {
 	short := *r
 	for _, text := range []*string{
-		&short.Reference, &short.Kind, &short.User, &short.MAC, &short.Site, &short.Method, &short.Scheme, &short.URL, &short.Path, &short.ALPN,
+		&short.Reference, &short.Kind, &short.User, &short.MAC, &short.Hostname, &short.Site, &short.Method, &short.Scheme, &short.URL, &short.Path, &short.ALPN,
 		&short.Vendor, &short.Cause.Kind, &short.Cause.ID, &short.Cause.Title, &short.Cause.URL, &short.Revision, &short.Guard, &short.Ended,
 	} {
 		*text = cutText(*text, maxShort)

@@ -194,7 +194,7 @@ func TestSyslogTLS(t *testing.T) {
 // longRecord has as much in it as a client can send, and more.
 func longRecord() *Record {
 	r := *goldenRecords()[3]
-	for _, text := range []*string{&r.User, &r.Method, &r.Path, &r.ALPN, &r.Site, &r.Vendor, &r.MAC, &r.Revision, &r.Reference} {
+	for _, text := range []*string{&r.User, &r.Method, &r.Path, &r.ALPN, &r.Site, &r.Vendor, &r.MAC, &r.Hostname, &r.Revision, &r.Reference} {
 		*text = strings.Repeat("\x1b😀\xff", 20<<10)
 	}
 	r.URL = "http://a.example/" + r.Path

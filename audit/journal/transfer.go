@@ -81,6 +81,7 @@ var columns = []column{
 	{"client", "client.ip"},
 	{"user", "user.name"},
 	{"mac", "source.mac"},
+	{"hostname", "source.domain"},
 	{"site", "gracegate.site"},
 	{"host", "destination.address"},
 	{"port", "destination.port"},

@@ -163,7 +163,7 @@ func (g *gatherer) tellDevice(d *device) Device {
 	f := policy.Facts{Client: d.addr, User: d.user, MAC: d.mac}
 	_, persons := g.policy.Who(&f)
 	t := Device{
-		MAC: clean(d.mac), User: clean(d.user), Sites: cleanAll(slices.Sorted(maps.Keys(d.sites))), Persons: cleanAll(persons), Serves: []string{},
+		MAC: clean(d.mac), Hostname: clean(d.name), User: clean(d.user), Sites: cleanAll(slices.Sorted(maps.Keys(d.sites))), Persons: cleanAll(persons), Serves: []string{},
 	}
 	if d.addr.IsValid() {
 		t.Address = clean(d.addr.String())

@@ -16,7 +16,7 @@ func (r *Report) WriteCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
 	out.UseCRLF = true
 	head := []string{
-		"device", "mac", "address", "user", "sites", "persons", "relay", "serves", "vendor", "channels", "first_seen", "last_seen", "attempts",
+		"device", "mac", "hostname", "address", "user", "sites", "persons", "relay", "serves", "vendor", "channels", "first_seen", "last_seen", "attempts",
 		"blocked", "first_blocked", "last_blocked", "blocked_since", "cut", "passed_in_grace", "waived", "monitored",
 	}
 	for s := range states {
@@ -47,7 +47,7 @@ func (a *Attempt) cells() []string {
 		since = a.BlockedSince.RFC3339()
 	}
 	list := []string{
-		d.Name, d.MAC, d.Address, d.User, strings.Join(d.Sites, " "), strings.Join(d.Persons, " "), strconv.FormatBool(d.Relay), strings.Join(d.Serves, " "),
+		d.Name, d.MAC, d.Hostname, d.Address, d.User, strings.Join(d.Sites, " "), strings.Join(d.Persons, " "), strconv.FormatBool(d.Relay), strings.Join(d.Serves, " "),
 		a.Vendor, strings.Join(a.Channels, " "), rfc3339(&a.First), rfc3339(&a.Last), number(a.Flows),
 		number(a.Blocked), rfc3339(a.FirstBlocked), rfc3339(a.LastBlocked), since, number(a.Cut), number(a.Grace), number(a.Waived), number(a.Monitored),
 	}

@@ -54,6 +54,8 @@ type device struct {
 	last   time.Time
 	addr   netip.Addr // last seen with
 	user   string
+	name   string // its host name, the last that was known
+	named  time.Time
 	sites  map[string]bool
 }
 
@@ -249,6 +251,9 @@ func (g *gatherer) device(s *audit.Seen) *device {
 	}
 	if !s.Last.Before(d.last) {
 		d.last, d.addr, d.user = s.Last, s.Client, s.User
+	}
+	if s.Hostname != "" && !s.Last.Before(d.named) {
+		d.named, d.name = s.Last, s.Hostname
 	}
 	d.sites[s.Site] = true
 	return d

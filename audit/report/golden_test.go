@@ -51,14 +51,17 @@ func smallRecords(p *policy.Policy) []*audit.Record {
 	opaque := ask("2024-09-30T11:00:00Z", "tunnel", policy.Facts{
 		Stage: policy.StageHello, Method: "CONNECT", Scheme: "https", Authority: tunnelTo("s02.upd.acme.example").Authority, Port: 443, Hello: policy.HelloUnreadable,
 	}, "10.20.0.7", "", "", 0, 0)
+	// A device under two addresses, which has a name since the second.
+	abroad := ask("2024-10-01T12:00:00Z", "tunnel", tunnelTo("cloud.acme.example"), "10.30.0.1", "00:16:3e:00:00:04", "jp-desk-4", 517, 0)
+	home := ask("2024-10-01T13:00:00Z", "tunnel", tunnelTo("cloud.acme.example"), "10.10.0.1", "00:16:3e:00:00:04", "", 517, 0)
+	home.Hostname = "laptop-7"
 	return []*audit.Record{
 		ask("2024-09-15T08:00:00Z", "plain", plainTo("dl1.upd.acme.example", "/index/u1.xml"), "10.10.3.4", "", "", 300, 1<<20),
 		ask("2024-09-28T23:59:59.999999999-04:00", "tunnel", tunnelTo("s01.upd.acme.example"), "10.10.3.4", "", "", 800, 3<<20),
 		cut, guarded, opaque,
 		ask("2024-10-02T09:30:00Z", "tunnel", tunnelTo("s01.upd.acme.example"), "10.10.3.4", "", "", 517, 0),
 		ask("2024-10-03T09:30:00Z", "tunnel", tunnelTo("s02.upd.acme.example"), "10.10.3.4", "", "", 517, 0),
-		ask("2024-10-01T12:00:00Z", "tunnel", tunnelTo("cloud.acme.example"), "10.30.0.1", "00:16:3e:00:00:04", "jp-desk-4", 517, 0),
-		ask("2024-10-01T13:00:00Z", "tunnel", tunnelTo("cloud.acme.example"), "10.10.0.1", "00:16:3e:00:00:04", "", 517, 0),
+		abroad, home,
 		ask("2024-10-04T10:00:00Z", "tunnel", tunnelTo("s03.upd.acme.example"), "10.10.0.10", "", "", 700, 9<<20),
 		ask("2024-10-05T10:00:00Z", "tunnel", tunnelTo("s04.upd.acme.example"), "10.20.5.5", "", "", 517, 0),
 		ask("2024-10-05T11:00:00Z", "tunnel", tunnelTo("d1.upd.bear.example"), "10.20.5.5", "", "", 600, 2<<20),
@@ -109,7 +112,7 @@ func hostileReport(tb testing.TB) *Report {
 		rec := record(p, monthSince.Add(time.Duration(i)*time.Hour*29), "tunnel", f)
 		list = append(list, rec)
 		byName := *rec
-		byName.MAC, byName.Site, byName.Vendor = name, name, name
+		byName.MAC, byName.Hostname, byName.Site, byName.Vendor = name, name, name, name
 		list = append(list, &byName)
 		waived := *rec
 		waived.State, waived.Cause = policy.Waived, policy.Cause{Kind: "waiver", ID: name}

@@ -145,14 +145,15 @@ type Instant struct {
 
 // Device is who asked: known by its MAC, else by its address, and its user where there is one.
 type Device struct {
-	Name    string   `json:"name"`
-	MAC     string   `json:"mac"`
-	Address string   `json:"address"` // the last, of a device that is known by its MAC
-	User    string   `json:"user"`    // likewise
-	Sites   []string `json:"sites"`   // as recorded; "" is the default site
-	Persons []string `json:"persons"` // of the policy as it is now
-	Relay   bool     `json:"relay"`   // it fetches for others, who are unknown
-	Serves  []string `json:"serves"`  // the sites that a relay fetches for
+	Name     string   `json:"name"`
+	MAC      string   `json:"mac"`
+	Hostname string   `json:"hostname"` // the last that was known
+	Address  string   `json:"address"`  // the last, of a device that is known by its MAC
+	User     string   `json:"user"`     // likewise
+	Sites    []string `json:"sites"`    // as recorded; "" is the default site
+	Persons  []string `json:"persons"`  // of the policy as it is now
+	Relay    bool     `json:"relay"`    // it fetches for others, who are unknown
+	Serves   []string `json:"serves"`   // the sites that a relay fetches for
 }
 
 // Attempt is what one device asked for at one kind of endpoint.

@@ -193,8 +193,8 @@ func (s *Stop) deviceList(n int) string {
 	names := []string{}
 	for _, d := range s.Some(n) {
 		name := d.Name
-		if d.Relay {
-			name += " (" + d.Behind() + ")"
+		if more := d.Beside(); more != "" {
+			name += " (" + more + ")"
 		}
 		names = append(names, name)
 	}

@@ -94,6 +94,9 @@ func (c Cause) String() string { return strings.TrimSpace(c.Kind + " " + c.ID) }
 // Where tells where a device is, and what it is there, in parts.
 func (d *Device) Where() []string {
 	var list []string
+	if d.Hostname != "" {
+		list = append(list, "host name "+d.Hostname)
+	}
 	if d.MAC != "" && d.Address != "" {
 		at := "last at " + d.Address
 		if d.User != "" {
@@ -115,6 +118,15 @@ func (d *Device) Where() []string {
 		list = append(list, d.Behind())
 	}
 	return list
+}
+
+// Beside is what a list of names tells of a device beside its own.
+func (d *Device) Beside() string {
+	list := notEmpty(d.Hostname)
+	if d.Relay {
+		list = append(list, d.Behind())
+	}
+	return strings.Join(list, "; ")
 }
 
 // Behind says of a relay what is not known.

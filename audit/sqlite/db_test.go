@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/gracegate/gracegate/audit"
 	"github.com/gracegate/gracegate/policy"
+	"github.com/gracegate/gracegate/policy/host"
 )
 
 func TestSeenAgainstDull(t *testing.T) {
@@ -313,7 +315,7 @@ func TestOpenRefuses(t *testing.T) {
 		kind         error
 		reason, hint string
 	}{
-		"newer":      {made(`PRAGMA user_version = 7`), ErrVersion, "its schema has version 7, and this gracegate knows versions up to 1", "run the gracegate that wrote it"},
+		"newer":      {made(`PRAGMA user_version = 7`), ErrVersion, "its schema has version 7, and this gracegate knows versions up to 2", "run the gracegate that wrote it"},
 		"negative":   {made(`PRAGMA user_version = -1`), ErrDamaged, "its schema has version -1", "remove PATH with its -wal and -shm"},
 		"foreign":    {made(`PRAGMA application_id = 252006673`), nil, "it is another program's, of application id 0xf055111", "name another path"},
 		"no SQLite":  {content(strings.Repeat("no database. ", 1000)), ErrDamaged, "file is not a database", "made anew from the journal"},
@@ -409,7 +411,7 @@ func TestReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = OpenReader(t.Context(), path)
-	checkRefusal(t, "empty", path, err, ErrVersion, "version 0, and this gracegate reads version 1", "start the gracegate that writes it")
+	checkRefusal(t, "empty", path, err, ErrVersion, "version 0, and this gracegate reads version 2", "start the gracegate that writes it")
 
 	d := open(t, path)
 	_, err = Open(t.Context(), path)
@@ -477,5 +479,56 @@ func TestMigrations(t *testing.T) {
 	}
 	if v, err := versionOf(t.Context(), d.path, d.db); err != nil || v != version {
 		t.Errorf("version %d, %v", v, err)
+	}
+}
+
+// A database that was begun before devices had names.
+func TestMigrationOfNames(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "seen.db")
+	first, err := migrations.ReadFile("migrations/1.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := touch(path); err != nil {
+		t.Fatal(err)
+	}
+	db, err := connect(path, "rw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hour := graceEnds.Unix()
+	_, err = db.ExecContext(t.Context(), string(first)+fmt.Sprintf(`
+		INSERT INTO client VALUES (7, %[1]d, '10.9.0.1', 'jo', '00:16:3e:aa:bb:cc', 'boston');
+		INSERT INTO request VALUES (8, %[1]d, 'plain', 'GET', 'http', 's01.upd.kaspersky.com', 80, '/a', '', '', 0);
+		INSERT INTO outcome VALUES (9, %[1]d, 'kaspersky', 'signatures', 'block', 'blocked', 'restriction', 'us');
+		INSERT INTO seen VALUES (%[1]d, 7, 8, 9, 0, 1, 2, 1, 3, 4);
+		UPDATE cursor SET next = 2;
+		PRAGMA application_id = %[2]d; PRAGMA user_version = 1`, hour, applicationID))
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = OpenReader(t.Context(), path)
+	checkRefusal(t, "a reader", path, err, ErrVersion, "version 1, and this gracegate reads version 2", "start the gracegate that writes it once")
+
+	d := open(t, path)
+	old := audit.Seen{
+		SeenKey: audit.SeenKey{
+			Hour: graceEnds, Client: netip.MustParseAddr("10.9.0.1"), User: "jo", MAC: "00:16:3e:aa:bb:cc", Site: "boston",
+			Kind: "plain", Method: "GET", Scheme: "http", Host: host.MustParse("s01.upd.kaspersky.com"), Port: 80, Path: "/a",
+			Vendor: "kaspersky", Channels: policy.Channels(policy.Signatures), Verdict: policy.Block, State: policy.Blocked, Category: "restriction", ID: "us",
+		},
+		First: graceEnds, Last: graceEnds.Add(1), Flows: 2, Cuts: 1, BytesIn: 3, BytesOut: 4,
+	}
+	named := old
+	named.Hostname = "laptop-7"
+	add(t, d, 2, 6, []audit.Seen{old, named})
+	old.Flows, old.Cuts, old.BytesIn, old.BytesOut = 4, 2, 6, 8
+	if got := allOf(t, d.Reader); !slices.Equal(got, []audit.Seen{old, named}) {
+		t.Errorf("got %+v", got)
+	}
+	var hostname string
+	if err := d.db.QueryRowContext(t.Context(), `SELECT max(hostname) FROM seen_readable WHERE mac = ?`, old.MAC).Scan(&hostname); err != nil || hostname != named.Hostname {
+		t.Errorf("the view has the name %q, %v", hostname, err)
 	}
 }

@@ -23,7 +23,7 @@ func record(rnd *rand.Rand, hours int) *audit.Record {
 	r := &audit.Record{
 		Event: audit.End, PolicyTime: graceEnds.Add(time.Duration(rnd.Int64N(int64(hours) * int64(time.Hour)))), Kind: "plain", Method: "GET", Scheme: "http",
 		Client: netip.AddrPortFrom(netip.MustParseAddr(pick("10.9.0.1", "10.10.0.1", "2001:db8::5")), 40000),
-		User:   pick("", "jp-desk-4"), MAC: pick("", "00:16:3e:aa:bb:cc"), Site: pick("", "boston", "berlin"),
+		User:   pick("", "jp-desk-4"), MAC: pick("", "00:16:3e:aa:bb:cc"), Hostname: pick("", "laptop-7"), Site: pick("", "boston", "berlin"),
 		Host: host.MustParse(pick("s01.upd.kaspersky.com", "dnl-01.geo.kaspersky.com", "198.51.100.7")), Port: 80, Path: pick("", "/a", "/ü\n"),
 		Vendor: pick("", "kaspersky", "other"), Verdict: policy.Allow, State: policy.Grace, Cause: policy.Cause{Kind: "restriction", ID: "us"},
 		BytesIn: rnd.Int64N(1000), BytesOut: rnd.Int64N(1 << 40), Ended: pick("complete", "cut"),

@@ -16,7 +16,7 @@ const applicationID = 0x47726347
 var migrations embed.FS
 
 // version is that of the schema that this program reads and writes.
-const version = 1
+const version = 2
 
 // versionOf returns the version of the schema of a database, 0 if that is empty; an error if it is none of ours.
 func versionOf(ctx context.Context, path string, db *sql.DB) (int, error) {

@@ -16,8 +16,8 @@ import (
 // compared.
 type (
 	client struct {
-		address         netip.Addr
-		user, mac, site string
+		address                   netip.Addr
+		user, mac, hostname, site string
 	}
 	request struct {
 		kind, method, scheme string
@@ -41,13 +41,13 @@ type (
 type part interface{ fill(k *audit.SeenKey) }
 
 func partsOf(k *audit.SeenKey) (client, request, outcome) {
-	return client{k.Client, k.User, k.MAC, k.Site},
+	return client{k.Client, k.User, k.MAC, k.Hostname, k.Site},
 		request{k.Kind, k.Method, k.Scheme, k.Host, k.Port, k.Path, k.SNI, k.Hello, k.ECH},
 		outcome{k.Vendor, k.Channels, k.Verdict, k.State, k.Category, k.ID}
 }
 
 func (c *client) fill(k *audit.SeenKey) {
-	k.Client, k.User, k.MAC, k.Site = c.address, c.user, c.mac, c.site
+	k.Client, k.User, k.MAC, k.Hostname, k.Site = c.address, c.user, c.mac, c.hostname, c.site
 }
 
 func (r *request) fill(k *audit.SeenKey) {
@@ -59,7 +59,9 @@ func (o *outcome) fill(k *audit.SeenKey) {
 	k.Vendor, k.Channels, k.Verdict, k.State, k.Category, k.ID = o.vendor, o.channels, o.verdict, o.state, o.category, o.rule
 }
 
-func (c client) columns() []any { return []any{addressText(c.address), c.user, c.mac, c.site} }
+func (c client) columns() []any {
+	return []any{addressText(c.address), c.user, c.mac, c.hostname, c.site}
+}
 
 func (r request) columns() []any {
 	return []any{r.kind, r.method, r.scheme, r.host.String(), r.port, r.path, r.sni.String(), r.hello.String(), r.ech}
@@ -71,7 +73,7 @@ func (o outcome) columns() []any {
 
 // Each row is there once; that of a name that is known gets its latest hour.
 const (
-	internClient = `INSERT INTO client (last_hour, address, user, mac, site) VALUES (?, ?, ?, ?, ?)
+	internClient = `INSERT INTO client (last_hour, address, user, mac, hostname, site) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET last_hour = max(last_hour, excluded.last_hour) RETURNING id, last_hour`
 	internRequest = `INSERT INTO request (last_hour, kind, method, scheme, host, port, path, sni, hello, ech) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET last_hour = max(last_hour, excluded.last_hour) RETURNING id, last_hour`
@@ -118,7 +120,7 @@ func (d *DB) forget() {
 
 func readClient(rows *sql.Rows) (id int64, _ *client, err error) {
 	c, address := &client{}, ""
-	if err := rows.Scan(&id, &address, &c.user, &c.mac, &c.site); err != nil {
+	if err := rows.Scan(&id, &address, &c.user, &c.mac, &c.hostname, &c.site); err != nil {
 		return 0, nil, err
 	}
 	if address != "" {

@@ -146,7 +146,7 @@ func (h *hourOf) loadNames(ctx context.Context, tx *sql.Tx, since int64) (err er
 	for i := range h.columns {
 		h.into[i] = &h.columns[i]
 	}
-	if h.clients, err = load(ctx, tx, since, readClient, `SELECT id, address, user, mac, site FROM client WHERE last_hour >= ?`); err != nil {
+	if h.clients, err = load(ctx, tx, since, readClient, `SELECT id, address, user, mac, hostname, site FROM client WHERE last_hour >= ?`); err != nil {
 		return err
 	}
 	if h.requests, err = load(ctx, tx, since, readRequest,
