@@ -44,7 +44,7 @@ var mayImport = map[string][]string{
 	"console":         {"policy", "audit"},
 	"cmd/gracegate": {
 		"policy", "policy/host", "policy/instant", "policy/match", "policy/source", "policy/catalog", "policy/clock", "policy/timeline", "policy/export",
-		"proxy", "proxy/hello", "proxy/divert", "proxy/login", "audit", "audit/journal", "audit/sqlite", "audit/index", "audit/report", "certs", "config", "console",
+		"proxy", "proxy/hello", "proxy/divert", "proxy/devices", "proxy/login", "audit", "audit/journal", "audit/sqlite", "audit/index", "audit/report", "certs", "config", "console",
 	},
 }
 
@@ -60,6 +60,7 @@ var confined = []struct {
 	{"github.com/elazarl/goproxy", "", "proxy/*.go", 2, "the library's edges are fenced where it is called"},
 	{"modernc.org/sqlite", "", "audit/sqlite/*.go", 2, "SQL is spoken in one package"},
 	{module + "/proxy", "cmd/gracegate", "cmd/gracegate/wire.go", 1, "the parts are joined in one file"},
+	{module + "/proxy/devices", "cmd/gracegate", "cmd/gracegate/wire.go", 1, "the parts are joined in one file"},
 	{module + "/certs", "cmd/gracegate", "cmd/gracegate/wire*.go", 2, "the parts are joined in one file, the CA in a second"},
 }
 

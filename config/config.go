@@ -34,6 +34,7 @@ type Config struct {
 	Deny        Deny
 	Operator    Operator
 	Audit       Audit
+	Devices     Devices
 	CA          CA
 	Data        Data
 	Limits      Limits
@@ -218,6 +219,13 @@ type Audit struct {
 	// SyslogCAFile is the PEM file of roots that the certificate of a tls:// audit.syslog may chain to besides the
 	// system's; empty adds none. Empty by default.
 	SyslogCAFile string
+}
+
+// Devices is how the devices of clients are known.
+type Devices struct {
+	// Leases is the list of files of DHCP leases that tell the names of devices, and their MAC addresses where a router is
+	// in between: dnsmasq's, or those that Kea's memfile backend writes; empty reads none. Empty by default.
+	Leases []string
 }
 
 // CA is the certificate authority that interception needs. [Config.CADir] is its directory.

@@ -82,6 +82,7 @@ var invalid = map[string][]string{
 	"rate-zero":                   {`:1:46: clock.rate: "0" is too small (above 0, at most 1000000)`},
 	"resolver":                    {`:2:13: upstream.resolver: "192.0.2.1" is not ADDRESS:PORT (write one such as 192.0.2.1:53 or [2001:db8::1]:53)`},
 	"records-shared":              {`:1:30: audit.squid: "/./r.log" is audit.file too, and would mix two kinds of lines (name two files, or set audit.file to nothing)`},
+	"lease-without-name":          {`:1:23: devices.leases: "" is no path (leave it out, or name a file)`},
 	"rotate-size":                 {`:1:22: audit.rotate-size: "1KiB" is too small (at least 1MiB, at most 1024GiB)`},
 	"syslog":                      {`:2:11: audit.syslog: "syslog://log.example.org" has a network other than udp, tcp, tls and unix (write one such as udp://192.0.2.1:514, tls://log.example.org:6514 or unix:///dev/log)`},
 	"syslog-port":                 {`:2:11: audit.syslog: "tls://log.example.org" has no port (write one such as udp://192.0.2.1:514, tls://log.example.org:6514 or unix:///dev/log)`},

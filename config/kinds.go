@@ -104,6 +104,33 @@ func (p path) write(c *Config) *yaml.Node {
 	return p.writeNode(name)
 }
 
+// paths is a list of file names, like path.
+type paths struct{ many[string] }
+
+func (p paths) read(c *Config, n *yaml.Node, in source) Errors {
+	problems := p.many.read(c, n, in)
+	if len(problems) > 0 || !in.isFile {
+		return problems
+	}
+	for i, name := range *p.field(c) {
+		if !filepath.IsAbs(name) {
+			(*p.field(c))[i] = filepath.Join(filepath.Dir(in.name), name)
+		}
+	}
+	return nil
+}
+
+func (p paths) write(c *Config) *yaml.Node {
+	list := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+	for _, name := range *p.field(c) {
+		if full, err := filepath.Abs(name); err == nil {
+			name = full
+		}
+		list.Content = append(list.Content, p.writeNode(name))
+	}
+	return list
+}
+
 // outlet is a path, or [Stdout], which is relative to nothing.
 type outlet struct{ path }
 

@@ -95,6 +95,13 @@ func everySetting() []spelled {
 			"", "udp://log.example:514", "unix:///dev/log", "tls://[2001:db8::1]:6514",
 		},
 		{"audit.syslog-ca-file", "/f", "/e", "/g", "", "/f", "/e", "/g"},
+		{
+			"devices.leases", "[/f, /g]", "/e", "/g,/e",
+			[]any{},
+			[]any{"/f", "/g"},
+			[]any{"/e"},
+			[]any{"/g", "/e"},
+		},
 		{"ca.dir", `""`, "/e", "g", "ca", "", "/e", "g"},
 		{"data.dir", "~/f", "/e", "/g", homeDir + "/.local/state/gracegate", homeDir + "/f", "/e", "/g"},
 		{"limits.connections", "0", "1000000", "1", 20000, 0, 1000000, 1},
@@ -274,13 +281,16 @@ func TestSettingsFile(t *testing.T) {
 }
 
 func TestPathsAreRelativeToTheirFile(t *testing.T) {
-	file := write(t, "gracegate.yaml", "policy: {file: p.yaml, catalog: ../c}\n")
+	file := write(t, "gracegate.yaml", "policy: {file: p.yaml, catalog: ../c}\ndevices: {leases: [a, /b]}\n")
 	c, err := Load(parsed(t, "--config", file, "--policy-catalog", "c"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := filepath.Join(filepath.Dir(file), "p.yaml"); c.Policy.File != want || c.Policy.Catalog != "c" {
 		t.Errorf("file %q, want %q; catalog %q, want c", c.Policy.File, want, c.Policy.Catalog)
+	}
+	if want := []string{filepath.Join(filepath.Dir(file), "a"), "/b"}; !slices.Equal(c.Devices.Leases, want) {
+		t.Errorf("files %q, want %q", c.Devices.Leases, want)
 	}
 }
 

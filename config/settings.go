@@ -23,6 +23,7 @@ const (
 	GroupDeny        Group = "deny"
 	GroupOperator    Group = "operator"
 	GroupAudit       Group = "audit"
+	GroupDevices     Group = "devices"
 	GroupCA          Group = "ca"
 	GroupData        Group = "data"
 	GroupLimits      Group = "limits"
@@ -33,7 +34,7 @@ const (
 func AllGroups() []Group {
 	return []Group{
 		GroupListen, GroupAdmin, GroupClients, GroupUpstream, GroupTransparent, GroupPolicy, GroupClock, GroupDeny, GroupOperator,
-		GroupAudit, GroupCA, GroupData, GroupLimits, GroupLog,
+		GroupAudit, GroupDevices, GroupCA, GroupData, GroupLimits, GroupLog,
 	}
 }
 
@@ -281,6 +282,11 @@ var settings = []*setting{
 		"audit.syslog-ca-file", "",
 		"the PEM file of roots that the certificate of a tls:// audit.syslog may chain to besides the system's; empty adds none",
 		path{one[string]{fileName, func(c *Config) *string { return &c.Audit.SyslogCAFile }}},
+	},
+	{
+		"devices.leases", "",
+		"the list of files of DHCP leases that tell the names of devices, and their MAC addresses where a router is in between: dnsmasq's, or those that Kea's memfile backend writes; empty reads none",
+		paths{many[string]{someFile, func(c *Config) *[]string { return &c.Devices.Leases }}},
 	},
 	{
 		"ca.dir", "ca",

@@ -44,6 +44,18 @@ var fileName = scalar[string]{
 	format: anyText.format,
 }
 
+// someFile is the path of a file that must have a name.
+var someFile = func() scalar[string] {
+	s := fileName
+	s.parse = func(text string) (string, *wrong) {
+		if text == "" {
+			return "", &wrong{"is no path", "leave it out, or name a file"}
+		}
+		return fileName.parse(text)
+	}
+	return s
+}()
+
 var truth = scalar[bool]{
 	name: "true or false", word: "true|false", tags: []string{"!!bool"},
 	parse: func(s string) (bool, *wrong) {

@@ -14,6 +14,8 @@ type Flow struct {
 	State      string // of its last decision, in policy's words
 	Client     netip.AddrPort
 	User       string
+	MAC        string
+	Hostname   string // of the device
 	Host       string // that the client named
 	Port       uint16
 	SNI        string         // of the hello, once there was one
@@ -42,6 +44,8 @@ type flowRow struct {
 	State      *string `json:"state"`
 	Client     *string `json:"client"`
 	User       *string `json:"user"`
+	MAC        *string `json:"mac"`
+	Hostname   *string `json:"hostname"`
 	Host       *string `json:"host"`
 	Port       *uint16 `json:"port"`
 	SNI        *string `json:"sni"`
@@ -75,7 +79,7 @@ func openFlows(flows func(limit int) ([]Flow, int)) http.Handler {
 func (f *Flow) row() flowRow {
 	return flowRow{
 		Kind: f.Kind, State: orNull(f.State, f.State), Client: endpoint(f.Client), User: orNull(f.User, f.User),
-		Host: orNull(f.Host, f.Host), Port: orNull(f.Port, f.Port), SNI: orNull(f.SNI, f.SNI), Upstream: endpoint(f.Upstream),
+		MAC: orNull(f.MAC, f.MAC), Hostname: orNull(f.Hostname, f.Hostname), Host: orNull(f.Host, f.Host), Port: orNull(f.Port, f.Port), SNI: orNull(f.SNI, f.SNI), Upstream: endpoint(f.Upstream),
 		Since: instant(f.Since), BytesIn: f.BytesIn, BytesOut: f.BytesOut, NextChange: instant(f.NextChange),
 	}
 }

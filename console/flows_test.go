@@ -15,7 +15,7 @@ func twoFlows(limit int) ([]Flow, int) {
 	flows := []Flow{
 		{
 			Kind: "tunnel", State: "warn", Client: netip.MustParseAddrPort("10.10.1.1:50000"), User: "jp-desk-4",
-			Host: "s01.upd.kaspersky.com", Port: 443, SNI: "s01.upd.kaspersky.com", Upstream: netip.MustParseAddrPort("[2001:db8::1]:443"),
+			MAC: "00:16:3e:aa:bb:cc", Hostname: "laptop-7", Host: "s01.upd.kaspersky.com", Port: 443, SNI: "s01.upd.kaspersky.com", Upstream: netip.MustParseAddrPort("[2001:db8::1]:443"),
 			Since: time.Date(2026, 11, 23, 13, 0, 0, 5e8, time.FixedZone("", 3600)), BytesIn: 517, BytesOut: 1 << 40,
 			NextChange: time.Date(2024, 9, 29, 0, 0, 0, 0, time.FixedZone("", -4*3600)),
 		},
@@ -39,6 +39,8 @@ func TestFlows(t *testing.T) {
       "state": "warn",
       "client": "10.10.1.1:50000",
       "user": "jp-desk-4",
+      "mac": "00:16:3e:aa:bb:cc",
+      "hostname": "laptop-7",
       "host": "s01.upd.kaspersky.com",
       "port": 443,
       "sni": "s01.upd.kaspersky.com",
@@ -53,6 +55,8 @@ func TestFlows(t *testing.T) {
       "state": null,
       "client": null,
       "user": null,
+      "mac": null,
+      "hostname": null,
       "host": null,
       "port": null,
       "sni": null,

@@ -14,7 +14,8 @@ import (
 type Clients struct {
 	words    []string // as configured
 	prefixes []netip.Prefix
-	onLink   *interfaces // nil: the word on-link was not given
+	onLink   bool // the word was given
+	links    *interfaces
 }
 
 // clientWords are the networks that a word of clients.allow stands for, beside on-link, which is read from the interfaces.
@@ -35,11 +36,11 @@ var clientWords = map[string][]netip.Prefix{
 //
 // An empty list admits nobody. The error tells every entry that is neither.
 func NewClients(allow []string) (*Clients, error) {
-	c := &Clients{words: slices.Clone(allow)}
+	c := &Clients{words: slices.Clone(allow), links: newInterfaces()}
 	var wrong []error
 	for _, entry := range allow {
 		if entry == "on-link" {
-			c.onLink = newInterfaces()
+			c.onLink = true
 			continue
 		}
 		if ranges, ok := clientWords[entry]; ok {
@@ -67,7 +68,18 @@ func (c *Clients) Allowed(addr netip.Addr) bool {
 	if slices.ContainsFunc(c.prefixes, func(p netip.Prefix) bool { return p.Contains(bare) }) {
 		return true
 	}
-	return c.onLink != nil && addr.IsValid() && c.onLink.onLink(addr)
+	return c.onLink && addr.IsValid() && c.links.onLink(addr)
+}
+
+// Links returns the indexes of the interfaces on which a client, whose address is given without its zone, is a neighbour of the
+// gateway: the address lies in a network of theirs, and they are inner ones (see on-link) or the network is admitted as a
+// whole. Behind a router nobody is a neighbour.
+func (c *Clients) Links(addr netip.Addr) []int {
+	return c.links.neighbours(addr, func(network netip.Prefix) bool {
+		return slices.ContainsFunc(c.prefixes, func(p netip.Prefix) bool {
+			return !tooWide(p) && p.Bits() <= network.Bits() && p.Contains(network.Addr())
+		})
+	})
 }
 
 // Admit returns the whole line of the configuration that would admit a client beside those admitted now, such as

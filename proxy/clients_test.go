@@ -25,9 +25,7 @@ func clientsOn(t *testing.T, allow []string, links ...link) *Clients {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.onLink != nil {
-		c.onLink.read = func() ([]link, error) { return links, nil }
-	}
+	c.links.read = func() ([]link, error) { return links, nil }
 	return c
 }
 

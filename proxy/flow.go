@@ -19,6 +19,7 @@ type flow struct {
 	kind    string // plain, intercepted, websocket or tunnel
 	started time.Time
 	client  netip.AddrPort
+	device  device
 	url     string
 
 	reference string // of the record of a refusal, once its answer tells it
@@ -144,8 +145,10 @@ func (f *flow) sunset() string {
 
 // judge asks the gate about the flow as far as it is seen.
 func (s *Server) judge(f *flow) ruling {
+	s.recognise(f)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.facts.MAC = f.device.mac
 	f.ruling = s.gate.decide(&f.facts)
 	f.next = f.ruling.next()
 	return f.ruling
@@ -267,7 +270,7 @@ func (f *flow) asRecord(event audit.Event, ungoverned bool, why *reasons) *audit
 	now := time.Now()
 	r := &audit.Record{
 		Reference: f.reference, Time: now, PolicyTime: f.ruling.at, Event: event, Kind: f.kind,
-		Client: f.client, User: f.facts.User, MAC: f.facts.MAC,
+		Client: f.client, User: f.facts.User, MAC: f.facts.MAC, Hostname: f.device.hostname,
 		Method: f.facts.Method, Scheme: f.facts.Scheme, Host: f.named(), Port: f.facts.Port, URL: f.url, Path: f.facts.Path,
 		SNI: f.facts.SNI, Hello: f.facts.Hello, ECH: f.facts.ECH, ALPN: f.facts.ALPN,
 		Verdict: d.Verdict, State: d.State, Need: d.Need, Would: d.Would, Cause: d.Cause(), Revision: d.Revision(),

@@ -171,7 +171,7 @@ func (i *interception) newFlow(method string, name host.Name, port uint16, path,
 	facts.Stage, facts.Inner, facts.Port, facts.Method, facts.Scheme = policy.StageRequest, name, port, method, "https"
 	facts.Path, facts.PathAgain = path, again
 	return &flow{
-		kind: "intercepted", started: time.Now(), client: outer.client, url: url, to: outer.to, straight: outer.straight,
+		kind: "intercepted", started: time.Now(), client: outer.client, device: outer.device, url: url, to: outer.to, straight: outer.straight,
 		facts: facts, seat: outer.seat, within: true,
 	}
 }

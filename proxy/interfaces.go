@@ -26,6 +26,7 @@ type interfaces struct {
 // link is one network interface.
 type link struct {
 	name         string
+	index        int
 	up           bool
 	loopback     bool
 	pointToPoint bool
@@ -54,25 +55,46 @@ func (i *interfaces) onLink(addr netip.Addr) bool {
 	})
 }
 
-// find reports whether a link fits; if none does and the list is old, it is read again. Where reading fails, what was known
-// stays.
+// neighbours lists the links in a network of which an address lies, without its zone, if they are inner ones or serve tells so of
+// the network. The list is read again if it is old.
+func (i *interfaces) neighbours(addr netip.Addr, serves func(network netip.Prefix) bool) (indexes []int) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.refresh()
+	for n := range i.list {
+		l := &i.list[n]
+		on := func(p netip.Prefix) bool {
+			return p.Contains(addr) && !tooWide(p) && (l.inner() || serves(p))
+		}
+		if l.up && !l.loopback && !l.pointToPoint && slices.ContainsFunc(l.prefixes, on) {
+			indexes = append(indexes, l.index)
+		}
+	}
+	return indexes
+}
+
+// find reports whether a link fits; if none does and the list is old, it is read again.
 func (i *interfaces) find(fits func(*link) bool) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	known := func() bool {
 		return slices.ContainsFunc(i.list, func(l link) bool { return fits(&l) })
 	}
-	if known() {
-		return true
+	return known() || i.refresh() && known()
+}
+
+// refresh reads the list again if it is old, and reports whether it did. Where reading fails, what was known stays.
+func (i *interfaces) refresh() bool {
+	now := time.Now()
+	if !i.asOf.IsZero() && now.Sub(i.asOf) < interfacesMaxAge {
+		return false
 	}
-	if now := time.Now(); i.asOf.IsZero() || now.Sub(i.asOf) >= interfacesMaxAge {
-		i.asOf = now
-		if list, err := i.read(); err == nil {
-			i.list = list
-			return known()
-		}
+	i.asOf = now
+	list, err := i.read()
+	if err == nil {
+		i.list = list
 	}
-	return false
+	return err == nil
 }
 
 // inner reports whether an interface faces the networks that this gateway serves. It must show so, because a mistake makes
@@ -116,6 +138,7 @@ func readLinks() ([]link, error) {
 		}
 		l := link{
 			name:         all[i].Name,
+			index:        all[i].Index,
 			up:           all[i].Flags&net.FlagUp != 0,
 			loopback:     all[i].Flags&net.FlagLoopback != 0,
 			pointToPoint: all[i].Flags&net.FlagPointToPoint != 0,

@@ -33,6 +33,7 @@ type lane struct {
 	client netip.AddrPort // as the policy takes it
 	remote netip.AddrPort // the client's address, where the socket's is that of the balancer; zero elsewhere
 	dest   hostPort       // from which a packet filter took the connection on its way there; zero if it was made to this proxy
+	device device         // of the client, once a request was judged
 	state  laneState
 
 	balancer netip.AddrPort // that made the connection for a client; zero: the client made it itself

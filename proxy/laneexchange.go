@@ -32,6 +32,7 @@ func (l *lane) exchange(q *laneRequest) (goesOn bool) {
 		return w.goesOn()
 	}
 	s.judge(f)
+	l.device = f.device
 	if !l.admits(w, q, f) {
 		return w.goesOn()
 	}
@@ -58,10 +59,14 @@ func (l *lane) newFlow(q *laneRequest) *flow {
 		return l.inner.newFlow(q.method, q.name, q.port, q.path, q.again, "https://"+secureAuthority(q.name, q.port)+q.target)
 	}
 	url := "http://" + l.last.text + q.target
+	var f *flow
 	if l.redirected() {
-		return l.server.newRedirectedFlow(l.client, l.dest, q.method, q.name, q.path, q.again, url)
+		f = l.server.newRedirectedFlow(l.client, l.dest, q.method, q.name, q.path, q.again, url)
+	} else {
+		f = newPlainFlow(l.client, q.method, q.name, q.port, q.path, q.again, url)
 	}
-	return newPlainFlow(l.client, q.method, q.name, q.port, q.path, q.again, url)
+	f.device = l.device
+	return f
 }
 
 // admits tells whether a flow that was judged may go on, and answers it if not. The guards of a request inside are those of

@@ -15,6 +15,8 @@ type OpenFlow struct {
 	State      policy.State
 	Client     netip.AddrPort
 	User       string
+	MAC        string
+	Hostname   string // of the device
 	Host       host.Name
 	Port       uint16
 	SNI        host.Name
@@ -42,7 +44,7 @@ func (f *flow) asOpen() OpenFlow {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	o := OpenFlow{
-		Kind: f.kind, State: f.ruling.State, Client: f.client, User: f.facts.User, Host: f.named(), Port: f.facts.Port,
+		Kind: f.kind, State: f.ruling.State, Client: f.client, User: f.facts.User, MAC: f.facts.MAC, Hostname: f.device.hostname, Host: f.named(), Port: f.facts.Port,
 		SNI: f.facts.SNI, Upstream: f.upstream, Since: f.started, BytesIn: f.in.Load(), BytesOut: f.out.Load(),
 	}
 	o.NextChange, _ = f.ruling.NextChange()

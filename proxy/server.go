@@ -39,6 +39,12 @@ type Observer interface {
 	Limited(limit string) // one of the words of limits
 }
 
+// Devices knows which devices the clients are. Lookup is asked for the first request of a connection, and now and then besides. It
+// tells the MAC address as [policy.Facts] has it, and the name, each empty where it is not known, and answers at once.
+type Devices interface {
+	Lookup(client netip.Addr) (mac, hostname string)
+}
+
 // Config is what a Server needs. Every field without a remark is required.
 type Config struct {
 	Policies Policies
@@ -47,6 +53,7 @@ type Config struct {
 	Observer Observer
 	Dialer   *Dialer
 	Clients  *Clients
+	Devices  Devices                // nil: none is known
 	Auth     Authenticator          // of users; nil: nobody is asked to log in
 	Ports    func(port uint16) bool // ports opened beside 80, 443 and those of the catalogue
 	Local    http.Handler           // answers origin-form requests of admitted clients, such as /proxy.pac

@@ -42,20 +42,25 @@ type network struct {
 	names                  map[string][]netip.Addr // what the resolver knows
 }
 
-// newNetwork makes a network in which these names are known, and every address of theirs is there. It skips the test without root, or
-// where a program is missing, unless CI says that nothing may be.
-func newNetwork(t *testing.T, names map[string][]string, programs ...string) *network {
+// needNamespaces skips a test without root, or where a program is missing, unless CI says that nothing may be.
+func needNamespaces(t *testing.T, programs ...string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("network namespaces need root")
 	}
-	for _, p := range append(programs, "ip", "nft") {
+	for _, p := range append(programs, "ip") {
 		if _, err := exec.LookPath(p); err != nil && os.Getenv("CI") == "true" {
 			t.Fatalf("%s is not installed", p)
 		} else if err != nil {
 			t.Skipf("%s is not installed", p)
 		}
 	}
+}
+
+// newNetwork makes a network in which these names are known, and every address of theirs is there. See needNamespaces.
+func newNetwork(t *testing.T, names map[string][]string, programs ...string) *network {
+	t.Helper()
+	needNamespaces(t, append(programs, "nft")...)
 	n := &network{t: t, names: make(map[string][]netip.Addr)}
 	n.client, n.gateway, n.outer = newNamespace(t, "client"), newNamespace(t, "gateway"), newNamespace(t, "outer")
 	n.client.link("eth0", n.gateway, "inner")

@@ -95,6 +95,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, out io.Writ
 	defer stop(nil)
 	go func() { stop(g.serve()) }()
 	go tuneHeap(ctx)
+	go g.devices.Run(ctx)
 	at := g.addresses()
 	announceListeners(cfg, at, log)
 	if readyFile != "" {

@@ -24,6 +24,7 @@ import (
 	"github.com/gracegate/gracegate/policy/clock"
 	"github.com/gracegate/gracegate/policy/export"
 	"github.com/gracegate/gracegate/proxy"
+	"github.com/gracegate/gracegate/proxy/devices"
 	"github.com/gracegate/gracegate/proxy/login"
 )
 
@@ -37,6 +38,7 @@ type gateway struct {
 	records  *records
 	metrics  *console.Metrics
 	clients  *proxy.Clients
+	devices  *devices.Table
 	users    *login.Checker // nil: nobody is asked to log in
 	page     *proxy.Page    // of refusals, as read at start; nil: the built-in one
 
@@ -66,6 +68,7 @@ func newGateway(cfg *config.Config, clk *clock.Clock, log *zap.Logger, always []
 	if g.clients, err = newClients(cfg); err != nil {
 		return nil, err
 	}
+	g.devices = devices.New(devices.Config{Leases: cfg.Devices.Leases, Links: g.clients.Links, Log: log.Named("devices")})
 	users, err := readUsers(cfg.Clients.Auth)
 	if err != nil {
 		return nil, err
@@ -141,7 +144,7 @@ func (g *gateway) newServer(pages map[string]http.Handler) *proxy.Server {
 	})
 	return proxy.New(proxy.Config{
 		Policies: g.policies, Clock: g.clock.Now, Recorder: g.records, Observer: g.metrics,
-		Dialer: g.newDialer(), Clients: g.clients, Auth: g.authenticator(), Ports: openedPorts(cfg), Local: local, Log: g.log.Named("proxy"),
+		Dialer: g.newDialer(), Clients: g.clients, Devices: g.devices, Auth: g.authenticator(), Ports: openedPorts(cfg), Local: local, Log: g.log.Named("proxy"),
 		Head: int(cfg.Limits.Header), Headers: cfg.Limits.HeaderCount, Hello: cfg.Limits.Hello, Idle: cfg.Limits.Idle,
 		Lifetime: cfg.Limits.Lifetime,
 		Limits: proxy.AdmissionLimits{
@@ -237,7 +240,7 @@ func (g *gateway) openFlows(limit int) ([]console.Flow, int) {
 	shown := make([]console.Flow, len(open))
 	for i, f := range open {
 		shown[i] = console.Flow{
-			Kind: f.Kind, State: f.State.String(), Client: f.Client, User: f.User, Host: f.Host.String(), Port: f.Port, SNI: f.SNI.String(),
+			Kind: f.Kind, State: f.State.String(), Client: f.Client, User: f.User, MAC: f.MAC, Hostname: f.Hostname, Host: f.Host.String(), Port: f.Port, SNI: f.SNI.String(),
 			Upstream: f.Upstream, Since: f.Since, BytesIn: f.BytesIn, BytesOut: f.BytesOut, NextChange: f.NextChange,
 		}
 	}
@@ -309,6 +312,7 @@ func (g *gateway) close(ctx context.Context) (cut bool) {
 	for _, l := range g.listeners() {
 		_ = l.Close()
 	}
+	g.devices.Close()
 	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if g.console != nil {
