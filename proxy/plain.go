@@ -66,6 +66,7 @@ func (s *Server) exchange(w http.ResponseWriter, r *http.Request, f *flow) {
 	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), flowKey{}, f))
 	defer cancel()
 	f.cancel = cancel
+	r = r.WithContext(ctx) // before the flow is open: a cut looks at r
 	if asksForWebSocket(r) {
 		f.kind = "websocket"
 	}
@@ -78,7 +79,6 @@ func (s *Server) exchange(w http.ResponseWriter, r *http.Request, f *flow) {
 		s.record(f, f.last())
 		s.close(f)
 	}()
-	r = r.WithContext(ctx)
 	if r.Body != http.NoBody { // the transport must see that there is none: it sends and repeats such a request differently
 		body := &upload{ReadCloser: r.Body, flow: f, front: frontOfRequest(r)}
 		if r.ProtoMajor == 2 {
