@@ -170,15 +170,18 @@ func (t *tunnel) runUnheard(dest hostPort) {
 	t.running.Store(2)
 	t.startWatch()
 	defer t.leave()
-	go t.runDown()                                                      // the server is the one that speaks first
-	if err := t.toUp.receive(); err != nil && !errors.Is(err, io.EOF) { // one that only listens may have ended its side
+	go t.runDown() // the server is the one that speaks first
+	what, held := openingOther, []byte(nil)
+	switch err := t.toUp.receive(); {
+	case err == nil:
+		first := helloReader{Conn: t.down.TCPConn, limit: t.server.cfg.Hello}
+		what, held = hearOpening(&first, t.toUp.rest)
+		first.done()
+	case !errors.Is(err, io.EOF): // one that only listens may have ended its side
 		t.flow.end("client")
 		t.cut()
 		return
 	}
-	first := helloReader{Conn: t.down.TCPConn, limit: t.server.cfg.Hello}
-	what, held := hearOpening(&first, t.toUp.rest)
-	first.done()
 	switch identified := what == openingTLS || what == openingHTTP; {
 	case t.gone.Load():
 		t.cut()

@@ -160,6 +160,39 @@ func TestListenersMayBeSilent(t *testing.T) {
 	r.observed("closed tunnel complete")
 }
 
+// TestListenersMayEndTheirSide before the server has said anything, once they are connected to it.
+func TestListenersMayEndTheirSide(t *testing.T) {
+	t.Parallel()
+	o := rawOrigin(t, func(c *net.TCPConn) {
+		_, _ = io.Copy(io.Discard, c)
+		_, _ = io.WriteString(c, "noon")
+	})
+	r := waiting(t, "")
+	w := r.dial(o.addr)
+	r.observed("opened tunnel")
+	_ = w.CloseWrite()
+	if rest, err := w.rest(); rest != "noon" || err != nil {
+		t.Errorf("%q, %v", rest, err)
+	}
+	r.observed("closed tunnel complete")
+}
+
+// TestHalfAWord: whoever begins and does not go on is judged by what there is.
+func TestHalfAWord(t *testing.T) {
+	t.Parallel()
+	o := newSink(t)
+	r := newRedirector(t, rigSetup{change: func(c *Config) { c.Hello = 20 * time.Millisecond }}, nil)
+	r.dial(o.addr).send(helloFor("free.example")[:30]).expect(accessDenied)
+	if rec := r.recorded(audit.Refused); rec.Hello != policy.HelloUnreadable || rec.Cause.ID != "unreadable" {
+		t.Errorf("record: %+v", rec)
+	}
+	r.dial(o.addr).send("GET /ind").answer("GET").want(t, 408)
+	r.dial(o.addr).send("NICK").expect("seen")
+	if n := o.came.Load(); n != 1 {
+		t.Errorf("%d came", n)
+	}
+}
+
 // TestWaitingIsNoWayAround: a client that lets the gateway take it for silent is judged by what it says in the end.
 func TestWaitingIsNoWayAround(t *testing.T) {
 	t.Parallel()

@@ -49,6 +49,9 @@ func openingOf(b []byte) opening {
 
 // openingAtEnd tells what b begins where there will be no more of it.
 func openingAtEnd(b []byte) opening {
+	if len(b) == 0 {
+		return openingOther
+	}
 	what := openingOf(b)
 	if what != openingUnclear {
 		return what
