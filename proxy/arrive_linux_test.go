@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -112,12 +113,12 @@ func greeter(t *testing.T) *origin {
 	})
 }
 
+func silentFor1ms(tr *transparent) { tr.silence = time.Millisecond }
+
 // waiting makes a redirector whose clients may be silent for no more than an instant.
 func waiting(t *testing.T, settings string) *redirector {
 	t.Helper()
-	r := newRedirector(t, rigSetup{settings: settings}, nil)
-	r.transparent.silence = time.Millisecond
-	return r
+	return newRedirector(t, rigSetup{settings: settings}, nil, silentFor1ms)
 }
 
 func TestServersMaySpeakFirst(t *testing.T) {
@@ -242,8 +243,7 @@ func TestWaitingIsNoWayAround(t *testing.T) {
 func TestSilenceMayBeRefused(t *testing.T) {
 	t.Parallel()
 	o := greeter(t)
-	r := newRedirector(t, rigSetup{settings: "unseen: {not-tls: block}", change: func(c *Config) { c.Hello = time.Millisecond }}, nil)
-	r.transparent.silence = time.Millisecond
+	r := newRedirector(t, rigSetup{settings: "unseen: {not-tls: block}", change: func(c *Config) { c.Hello = time.Millisecond }}, nil, silentFor1ms)
 	if !r.resets(o.addr, "") {
 		t.Error("no reset")
 	}
@@ -255,7 +255,8 @@ func TestSilenceMayBeRefused(t *testing.T) {
 // TestLoops: what would lead back to this gateway is refused, counted and logged, whatever comes on it.
 func TestLoops(t *testing.T) {
 	t.Parallel()
-	r := newRedirector(t, rigSetup{}, nil)
+	var here atomic.Bool // whether clients are on this machine
+	r := newRedirector(t, rigSetup{}, nil, func(tr *transparent) { tr.own = func(netip.Addr) bool { return here.Load() } })
 	refused := func(addr string) {
 		t.Helper()
 		before := r.seen.count("guarded loop")
@@ -267,7 +268,7 @@ func TestLoops(t *testing.T) {
 		}
 	}
 	refused(r.listener.String()) // made to the listener itself
-	r.transparent.own = func(a netip.Addr) bool { return a.IsLoopback() }
+	here.Store(true)
 	refused("192.0.2.1:80") // made by this machine
 	if n := r.logs.FilterMessage("loop refused").Len(); n != 1 {
 		t.Errorf("logged %d times at once", n)
@@ -280,8 +281,7 @@ func TestLoops(t *testing.T) {
 func TestLoopsToTheListener(t *testing.T) {
 	t.Parallel()
 	own := func(a netip.Addr) bool { return a == netip.MustParseAddr("10.0.0.1") || a.IsLoopback() }
-	r := newRedirector(t, rigSetup{}, nil)
-	r.transparent.own = own
+	r := newRedirector(t, rigSetup{}, nil, func(tr *transparent) { tr.own = own })
 	client := netip.MustParseAddr("10.0.0.9")
 	for _, c := range []struct {
 		to, listener string
@@ -427,8 +427,7 @@ func TestResolveTheHello(t *testing.T) {
 func TestRedirectedDrain(t *testing.T) {
 	t.Parallel()
 	o := newSink(t)
-	r := newRedirector(t, rigSetup{}, nil)
-	r.transparent.silence = patience
+	r := newRedirector(t, rigSetup{}, nil, func(tr *transparent) { tr.silence = patience })
 	quiet := r.dial(o.addr)
 	w := r.dial(o.addr).send(helloFor("free.example"))
 	w.expect("seen")

@@ -21,13 +21,17 @@ type redirector struct {
 	to       atomic.Pointer[netip.AddrPort] // where the next clients dial
 }
 
-// nobody's address is this machine's, or every client would be taken for the gateway itself.
-func newRedirector(t *testing.T, setup rigSetup, roots *x509.CertPool) *redirector {
+// newRedirector makes one. Nobody's address is this machine's, or every client would be taken for the gateway itself. What tune changes
+// holds for all of them.
+func newRedirector(t *testing.T, setup rigSetup, roots *x509.CertPool, tune ...func(*transparent)) *redirector {
 	t.Helper()
 	setup.allow = append(setup.allow, "127.0.0.0/8")
 	r := &redirector{looker: newLooker(t, setup, roots)}
 	r.transparent.original = func(*net.TCPConn) netip.AddrPort { return *r.to.Load() }
 	r.transparent.own = nobody
+	for _, change := range tune {
+		change(&r.transparent)
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

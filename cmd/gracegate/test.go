@@ -199,6 +199,7 @@ func (t *tester) policyFor(file, named string) (*policy.Policy, error) {
 func (s *scenario) prepare(t *tester, p *policy.Policy, problems *policy.Problems) {
 	q := question{
 		URL: s.URL, Host: s.Host, Client: s.Client, User: s.User, MAC: s.MAC, SNI: s.SNI, Method: s.Method, Intercepted: s.Intercepted,
+		Destination: s.Destination,
 	}
 	var err error
 	if s.facts, err = q.facts(); err != nil {

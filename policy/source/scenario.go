@@ -21,7 +21,8 @@ type Case struct {
 	AsKnownAt              *policy.Instant // nil: everything that is loaded
 	Client, User, MAC      string
 	URL, Host, SNI, Method string
-	Intercepted            bool // of an https URL the request is seen
+	Intercepted            bool   // of an https URL the request is seen
+	Destination            string // the address that a client dials in transparent mode
 	Expect                 []Expect
 	Pos                    policy.Pos
 }
@@ -114,6 +115,7 @@ func (r *reader) questionFields(c *Case) []field {
 		may("sni", r.text("the SNI", &c.SNI)),
 		may("method", r.text("the method", &c.Method)),
 		may("intercepted", r.flag(&c.Intercepted)),
+		may("destination", r.text("the destination", &c.Destination)),
 	}
 }
 
