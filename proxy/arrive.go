@@ -23,26 +23,25 @@ func (l *lane) arrive() (isHTTP bool) {
 	if openingOf(l.buf[l.r:l.w]) == openingHTTP {
 		return true
 	}
-	held := bytes.Clone(l.buf[l.r:l.w])
+	what, held, learn := l.identify(bytes.Clone(l.buf[l.r:l.w]))
 	l.giveBack()
-	limits := &l.front.limits
-	rest := helloReader{Conn: l.tcp, limit: limits.HeadTimeout}
-	defer rest.done()
-	what, held := hearOpening(&rest, held)
-	learn := notTLS
-	switch what {
-	case openingHTTP:
+	if what == openingHTTP {
 		l.buf, l.r, l.w = held[:cap(held)], 0, len(held)
 		return true
-	case openingTLS:
-		var info hello.Info
-		var err error
-		info, held, err = hello.Read(&rest, held)
-		learn = func(facts *policy.Facts) { note(facts, &info, err) }
-	case openingUnclear, openingOther:
 	}
 	l.admit(l.newArrival(learn), held)
 	return false
+}
+
+// identify reads on behind what is held, which is not HTTP as far as that can be seen, until it tells what the client wants.
+func (l *lane) identify(held []byte) (what opening, all []byte, learn func(*policy.Facts)) {
+	rest := helloReader{Conn: l.tcp, limit: l.front.limits.HeadTimeout}
+	defer rest.done() // before another has the connection
+	if what, held = hearOpening(&rest, held); what != openingTLS {
+		return what, held, notTLS
+	}
+	info, held, err := hello.Read(&rest, held)
+	return what, held, func(facts *policy.Facts) { note(facts, &info, err) }
 }
 
 // listen waits for the client's first bytes. If it says nothing the server may be the one that begins: then the client is connected to
