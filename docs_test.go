@@ -14,9 +14,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gracegate/gracegate/config"
+	"github.com/gracegate/gracegate/policy"
 	"github.com/gracegate/gracegate/policy/catalog"
+	policyfile "github.com/gracegate/gracegate/policy/source"
+	"github.com/gracegate/gracegate/policy/timeline"
 )
 
 var update = flag.Bool("update", false, "write the generated parts of docs/ anew")
@@ -54,6 +58,40 @@ func TestCataloguePageIsCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	generated(t, "docs/catalogue.md", "catalogue", func(w io.Writer) error { return catalog.Markdown(w, c) })
+}
+
+// The picture of the model case is what `gracegate timeline --vendor kaspersky --at 2024-09-15T12:00:00Z --svg -` draws.
+func TestPictureIsCurrent(t *testing.T) {
+	t.Parallel()
+	const name = "docs/kaspersky.svg"
+	c, err := catalog.Load("", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	op, problems := policyfile.Operator(catalog.Builtin())
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
+	}
+	p, err := policy.Compile(c, &op, policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tl, err := timeline.Build(p, &timeline.Options{At: time.Date(2024, 9, 15, 12, 0, 0, 0, time.UTC), Vendors: []string{"kaspersky"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var now bytes.Buffer
+	if err := tl.WriteSVG(&now); err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(name, now.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if readText(t, name) != now.String() {
+		t.Errorf("%s is not what is drawn today; run go test . -update, and look at it", name)
+	}
 }
 
 // generated compares what stands between the two marks of a text with what write writes, or puts it there.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +20,7 @@ const defaultSite = "default"
 
 func newTimeline() *cobra.Command {
 	var vendors, sites []string
-	var at, from, to, asKnownAt string
+	var at, from, to, asKnownAt, picture string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "timeline",
@@ -27,7 +29,7 @@ func newTimeline() *cobra.Command {
 			"all that held and will hold. Restrictions that the policy does not enforce are shown apart, with what each would do by\n" +
 			"itself. Sites that are treated alike are shown once. Every date is from the decision that serve would make.",
 		Example: "  gracegate timeline --vendor kaspersky\n" +
-			"  gracegate timeline --site boston --from 2026-01-01T00:00:00Z",
+			"  gracegate timeline --site boston --from 2026-01-01T00:00:00Z --svg wall.svg",
 		Args: noArguments,
 	}
 	f := cmd.Flags()
@@ -39,6 +41,8 @@ func newTimeline() *cobra.Command {
 	f.StringVar(&to, "to", "", "show nothing that begins at this `instant` or later")
 	f.StringVar(&asKnownAt, "as-known-at", "", "leave out what was published after this `instant` (default policy.known-at)")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
+	f.StringVar(&picture, "svg", "", "draw a picture into this `file`, - is standard output, and print nothing else")
+	cmd.MarkFlagsMutuallyExclusive("json", "svg")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		opts := timeline.Options{At: time.Now().UTC().Truncate(time.Second), Vendors: vendors}
 		for _, flag := range []struct {
@@ -71,13 +75,29 @@ func newTimeline() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		write := writeTimeline
-		if asJSON {
-			write = writeTimelineJSON
-		}
-		return failed(write(cmd.OutOrStdout(), t), "")
+		return showTimeline(cmd.OutOrStdout(), t, asJSON, picture)
 	}
 	return cmd
+}
+
+func showTimeline(w io.Writer, t *timeline.Timeline, asJSON bool, picture string) error {
+	switch {
+	case asJSON:
+		return failed(writeTimelineJSON(w, t), "")
+	case picture == "-":
+		return failed(t.WriteSVG(w), "")
+	case picture == "":
+		return failed(writeTimeline(w, t), "")
+	}
+	file, err := os.Create(picture)
+	if err != nil {
+		return failed(fmt.Errorf("picture %q: %w", picture, cause(err)), "--svg names a file, or - for standard output")
+	}
+	err = t.WriteSVG(file)
+	if closed := file.Close(); err == nil {
+		err = closed
+	}
+	return failed(err, "")
 }
 
 // loadKnownAt compiles the policy as it would be if nothing later had been published; without an instant, as it is.

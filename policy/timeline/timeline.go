@@ -1,5 +1,5 @@
 // Package timeline tells what a policy says over all time: for each site, vendor and channel what is allowed until when. Every date
-// in it comes from the one function that decides about traffic. It reads no clock and no files.
+// in it comes from the one function that decides about traffic. It draws a picture of that, too. It reads no clock and no files.
 package timeline
 
 import (
