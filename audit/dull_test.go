@@ -46,7 +46,7 @@ func (f *fields) event(r *Record) {
 		kinds = append(kinds, "start")
 	case End:
 		kinds = append(kinds, "end")
-	case Refused:
+	case Refused, ClockTurn:
 	}
 	// The outcome is the gate's: whether the flow was let through, not how well it then went.
 	outcome := "success"

@@ -35,8 +35,8 @@ func ecsFields(t *testing.T) map[string]string {
 // Values that the schema allows where it lists them.
 var ecsAllowed = map[string][]string{
 	"event.kind":     {"alert", "asset", "enrichment", "event", "metric", "state", "pipeline_error", "signal"},
-	"event.category": {"network", "web"},
-	"event.type":     {"allowed", "connection", "denied", "end", "start"},
+	"event.category": {"configuration", "network", "web"},
+	"event.type":     {"allowed", "change", "connection", "denied", "end", "start"},
 	"event.outcome":  {"failure", "success", "unknown"},
 }
 

@@ -9,12 +9,18 @@ import (
 // ecsVersion is the version of the Elastic Common Schema that the names are from.
 const ecsVersion = "8.11.0"
 
-// dataset tells the lines of records from others.
-const dataset = "gracegate.flow"
+// The datasets tell the lines of records from others, and those of flows from those of the clock.
+const (
+	dataset      = "gracegate.flow"
+	clockDataset = "gracegate.clock"
+)
 
 // appendRecord appends the line of a record, with its line feed. What is absent is left out; instants are RFC 3339 in UTC.
 // Always are members of every line, each behind its comma. They stand behind the message, as they do in the log.
 func appendRecord(to line, r *Record, always string) line {
+	if r.Turn != nil {
+		return appendTurn(to, r, always)
+	}
 	l := append(to, `{"log.level":"info"`...)
 	l.instant("@timestamp", r.Time)
 	l.text("message", message(r))
@@ -71,7 +77,7 @@ func (l *line) event(r *Record) {
 		kind = `"start",`
 	case End:
 		kind = `"end",`
-	case Refused:
+	case Refused, ClockTurn:
 	}
 	// The outcome is the gate's: whether the flow was let through, not how well it then went.
 	allowed, outcome := `"allowed"]`, "success"

@@ -91,7 +91,15 @@ func goldenRecords() []*Record {
 		Verdict: policy.Block, State: policy.Unseen, Need: policy.NeedRequest, Would: policy.Block,
 		Cause: policy.Cause{Kind: "unseen", ID: "unreadable"}, Revision: "3f2a",
 	}
-	return []*Record{&start, &end, &cut, &refused, &monitored, &floor, &guarded, &unseen, {}}
+	setBack := Record{
+		Time: realTime.AddDate(-1, 0, 0), PolicyTime: realTime, Event: ClockTurn, Clock: policy.ClockUntrusted, Sequence: 48213, Numbered: true,
+		Turn: &Turn{What: "set-back", Why: "the machine's clock shows 2025-11-23T17:40:00Z, 365d0h behind the 2026-11-23T17:40:00Z that is due"},
+	}
+	accepted := Record{
+		Time: graceEnds, PolicyTime: graceEnds, Event: ClockTurn, User: "ops",
+		Turn: &Turn{What: "accepted", Why: "ticket \"7\":\nthe year was wrong", Before: realTime},
+	}
+	return []*Record{&start, &end, &cut, &refused, &monitored, &floor, &guarded, &unseen, &setBack, &accepted, {}}
 }
 
 func TestGolden(t *testing.T) {

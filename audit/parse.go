@@ -54,7 +54,7 @@ type writtenLine struct {
 }
 
 // Parse reads back from the line of a record what [Tally.Add] needs of it, and the number of the record, 0 where the line has
-// none. Texts are as they stand in the line, see [KeyOf]. Members that it does not know are passed over, and one that is absent
+// none. Texts are as they stand in the line, see [KeyOf]. Of a turn of the clock little is read, since it does not count. Members that it does not know are passed over, and one that is absent
 // is zero; but a line without verdict or state, or with a word, address or number that no record has, is an error.
 func Parse(line []byte) (r Record, sequence uint64, err error) {
 	if len(line) > maxLine {
@@ -76,6 +76,9 @@ func (l *writtenLine) record() (Record, error) {
 		Method: l.Method, Scheme: l.Scheme, Port: l.Port, Path: l.Path, ECH: l.ECH,
 		Vendor: l.Vendor, Cause: policy.Cause{Kind: l.Category, ID: l.ID}, Guard: l.Guard,
 		BytesIn: l.BytesIn, BytesOut: l.BytesOut, Ended: l.Ended,
+	}
+	if l.Dataset == clockDataset {
+		return Record{Time: l.Time, PolicyTime: l.PolicyTime, Event: ClockTurn, User: l.User}, nil
 	}
 	if l.Dataset != dataset {
 		return Record{}, unread("event.dataset", l.Dataset)

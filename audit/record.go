@@ -8,13 +8,14 @@ import (
 	"github.com/gracegate/gracegate/policy/host"
 )
 
-// Event is the moment of a flow's life at which it is recorded.
+// Event is the moment of a flow's life at which it is recorded, or something else that happened.
 type Event uint8
 
 const (
-	Refused Event = iota // written before its answer
-	Start                // a tunnel opened
-	End                  // a flow that was let through is over
+	Refused   Event = iota // written before its answer
+	Start                  // a tunnel opened
+	End                    // a flow that was let through is over
+	ClockTurn              // no flow: something happened to the policy clock, as Turn tells
 )
 
 func (e Event) String() string {
@@ -25,11 +26,20 @@ func (e Event) String() string {
 		return "start"
 	case End:
 		return "end"
+	case ClockTurn:
+		return "clock"
 	}
 	return "unknown"
 }
 
-// Record is one governed flow, or one refusal, as it is written. Absent values are zero. Who hands a Record to
+// Turn is what happened to the policy clock.
+type Turn struct {
+	What   string    // in a word, such as set-back or accepted
+	Why    string    // in words; of what an operator did, the operator's reason
+	Before time.Time // policy time before, where it was set; zero: it goes on
+}
+
+// Record is one governed flow, or one refusal, as it is written, or a turn of the policy clock. Absent values are zero. Who hands a Record to
 // [Recorder.Record] gives it away and touches it no more.
 type Record struct {
 	Sequence uint64 // its number in the journal, from 0 on without a gap; the journal gives it
@@ -82,6 +92,8 @@ type Record struct {
 	BytesOut int64          // to the client
 	Duration time.Duration  // from the head, or the accept, to the end
 	Ended    string         // how it ended: complete, client, upstream, cut, drain, ...
+
+	Turn *Turn // of a ClockTurn; User is then the operator, and of all others Time, PolicyTime and Clock count
 }
 
 // Sink is where records end. Write takes some records, at least one, in order; it is called by one goroutine at a time. It

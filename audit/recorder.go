@@ -64,12 +64,12 @@ func newRecorder(sink Sink, size int, linger time.Duration) *Recorder {
 	return r
 }
 
-// Record queues a record. That of a refusal waits until the sink has it: it is written before the refusal is answered. It waits
+// Record queues a record. That of a refusal, or of a turn of the clock, waits until the sink has it: it is written before the refusal is answered. It waits
 // for a second at most, and not at all while the sink hangs. No other blocks. When the queue is full, or the recorder is closed, the record is counted as lost; a full queue
 // also makes the recorder failing until it has drained.
 func (r *Recorder) Record(rec *Record) {
 	q := queued{Record: rec}
-	if rec.Event == Refused {
+	if rec.Event == Refused || rec.Event == ClockTurn {
 		q.over = make(chan struct{}, 1)
 	}
 	if !r.enqueue(q) || q.over == nil || r.stuck.Load() {

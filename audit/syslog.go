@@ -47,8 +47,8 @@ const (
 
 // SyslogSink sends each record as a message of RFC 5424 with the JSON line of [NewLogSink] as its MSG: over UDP one a datagram
 // (RFC 5426), over TCP and TLS with octet counting (RFC 6587, RFC 5425), to a local socket as datagrams, or in lines if it is a
-// stream. The server's certificate is verified for its name. Severity is notice for what was refused or cut, else
-// informational; MSGID is refused, start or end. Where a message is too long for a datagram its texts are cut, and end
+// stream. The server's certificate is verified for its name. Severity is notice for what was refused or cut and for
+// turns of the clock, else informational; MSGID is refused, start, end or clock. Where a message is too long for a datagram its texts are cut, and end
 // with " [cut]"; it still is JSON.
 //
 // Write waits until there is a server that takes the messages. What was under way when a connection broke is lost if it was
@@ -244,7 +244,7 @@ func isDatagram(conn net.Conn) bool {
 func (s *SyslogSink) appendMessage(to []byte, r *Record, datagram bool) []byte {
 	start := len(to)
 	severity := informal
-	if denied(r) {
+	if denied(r) || r.Turn != nil {
 		severity = notice
 	}
 	to = fmt.Appendf(to, "<%d>1 ", facility|severity)
