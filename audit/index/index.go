@@ -38,7 +38,10 @@ type Config struct {
 	Journal  string // the directory
 	Next     func() uint64
 	Retain   time.Duration // hours before are removed; 0: never
-	Log      *zap.Logger
+	// Real is the real time, and whether it can be believed: nothing is removed while it cannot. Nil: the machine's clock is
+	// believed.
+	Real func() (now time.Time, believed bool)
+	Log  *zap.Logger
 }
 
 // Index is behind the journal. It takes every record, and never fails: what it cannot count now it reads back later.
@@ -63,6 +66,9 @@ type Index struct {
 func New(cfg Config) *Index {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
+	}
+	if cfg.Real == nil {
+		cfg.Real = func() (time.Time, bool) { return time.Now(), true }
 	}
 	return &Index{cfg: cfg, behind: true}
 }
@@ -265,7 +271,11 @@ func (x *Index) prune(ctx context.Context) {
 	if x.cfg.Retain <= 0 || db == nil {
 		return
 	}
-	if err := db.Prune(ctx, time.Now().Add(-x.cfg.Retain)); err != nil && ctx.Err() == nil {
+	now, believed := x.cfg.Real()
+	if !believed {
+		return
+	}
+	if err := db.Prune(ctx, now.Add(-x.cfg.Retain)); err != nil && ctx.Err() == nil {
 		x.cfg.Log.Error("what was seen long ago was not removed from the database", zap.Error(err))
 	}
 }

@@ -42,10 +42,13 @@ const (
 
 // Options are how a journal is kept.
 type Options struct {
-	Encoder     audit.Encoder
-	Retain      time.Duration // records are removed once all of their file are older by real time; 0: never
-	SegmentSize int64         // 0: 64 MiB
-	Log         *zap.Logger   // of what goes on beside the records; nil: nowhere
+	Encoder audit.Encoder
+	Retain  time.Duration // records are removed once all of their file are older by real time; 0: never
+	// Real is the real time, and whether it can be believed: nothing is removed while it cannot. Nil: the machine's clock is
+	// believed.
+	Real        func() (now time.Time, believed bool)
+	SegmentSize int64       // 0: 64 MiB
+	Log         *zap.Logger // of what goes on beside the records; nil: nowhere
 }
 
 // Journal appends records. It is an [audit.Sink], and numbers what it is given. It is safe for concurrent use.
@@ -91,6 +94,9 @@ func Open(dir string, opts Options) (*Journal, error) {
 	}
 	if opts.Log == nil {
 		opts.Log = zap.NewNop()
+	}
+	if opts.Real == nil {
+		opts.Real = func() (time.Time, bool) { return time.Now(), true }
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err

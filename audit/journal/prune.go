@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"time"
@@ -8,12 +9,13 @@ import (
 	"go.uber.org/zap"
 )
 
-// pruneOld removes what is older than is retained, and says so.
+// pruneOld removes what is older than is retained, and says so. A clock that cannot be believed might remove everything.
 func (j *Journal) pruneOld() {
-	if j.opts.Retain <= 0 {
+	now, believed := j.opts.Real()
+	if j.opts.Retain <= 0 || !believed {
 		return
 	}
-	n, err := j.Prune(time.Now().Add(-j.opts.Retain))
+	n, err := j.Prune(now.Add(-j.opts.Retain))
 	if err != nil {
 		j.opts.Log.Error("old records were not removed", zap.Error(err))
 	}
@@ -43,7 +45,7 @@ func (j *Journal) Prune(before time.Time) (removed uint64, err error) {
 			if err != nil {
 				return 0, err
 			}
-			if at := timeOf(line); at.IsZero() || !at.Before(before) {
+			if at := recordedAt(line); at.IsZero() || !at.Before(before) {
 				break
 			}
 		}
@@ -61,4 +63,17 @@ func (j *Journal) Prune(before time.Time) (removed uint64, err error) {
 		err = errors.Join(err, os.Remove(s.linesName()), os.Remove(s.leavesName()))
 	}
 	return kept - was, err
+}
+
+// recordedAt is when a record was written, as far as that is known: policy time, which is real time held against jumps of the machine's
+// clock, unless it is simulated.
+func recordedAt(line []byte) time.Time {
+	var r struct {
+		PolicyTime time.Time `json:"gracegate.policy_time"`
+		Simulated  bool      `json:"gracegate.simulated_clock"`
+	}
+	if json.Unmarshal(line, &r) != nil || r.Simulated || r.PolicyTime.IsZero() {
+		return timeOf(line)
+	}
+	return r.PolicyTime
 }
