@@ -185,6 +185,46 @@ func parseSyslogServer(s string) (SyslogServer, *wrong) {
 	return SyslogServer{}, &wrong{"has a network other than udp, tcp, tls and unix", hint}
 }
 
+// TimeServer is the time server of clock.check, HOST:PORT. The zero value is none.
+type TimeServer string
+
+// String returns the server as it is written, and "" for none.
+func (s TimeServer) String() string {
+	if s == "" {
+		return ""
+	}
+	return timeScheme + string(s)
+}
+
+const (
+	timeScheme = "ntp://"
+	timePort   = 123
+)
+
+// timeServer is a time server, or nothing.
+var timeServer = scalar[TimeServer]{
+	name: "a time server", word: "url", tags: asText,
+	parse: func(s string) (TimeServer, *wrong) {
+		const hint = "write one such as ntp://time.example.org or ntp://192.0.2.1:123"
+		if s == "" {
+			return "", nil
+		}
+		address, found := strings.CutPrefix(s, timeScheme)
+		if !found {
+			return "", &wrong{"is not ntp://HOST[:PORT]", hint}
+		}
+		name, port, err := host.ParseAuthority(address)
+		if err != nil {
+			return "", &wrong{"is not ntp://HOST[:PORT]: " + reason(err), hint}
+		}
+		if port == 0 {
+			port = timePort
+		}
+		return TimeServer(host.Join(name, port)), nil
+	},
+	format: TimeServer.String,
+}
+
 // upstreamFields are the keys of an entry of upstream.hosts.
 var upstreamFields = []objectField[UpstreamHost]{{
 	name: "name",

@@ -153,6 +153,15 @@ type Clock struct {
 	// Rate is the number of policy seconds that pass in a real second; other than 1 only with clock.at. Default 1; above
 	// 0, at most 1000000.
 	Rate float64
+
+	// Untrusted is what happens while the clock cannot be believed: last-good goes on from the last time that could be,
+	// block-governed does so and refuses what the policy governs, allow believes the machine's clock as it is. Default
+	// last-good; last-good, block-governed or allow.
+	Untrusted string
+
+	// Check is the time server, ntp://HOST[:PORT], that the machine's clock is compared with, every hour and while it
+	// cannot be believed every minute; it never sets the clock; empty asks none. Empty by default.
+	Check TimeServer
 }
 
 // Deny shapes refusals.

@@ -84,6 +84,8 @@ var invalid = map[string][]string{
 	"records-shared":              {`:1:30: audit.squid: "/./r.log" is audit.file too, and would mix two kinds of lines (name two files, or set audit.file to nothing)`},
 	"lease-without-name":          {`:1:23: devices.leases: "" is no path (leave it out, or name a file)`},
 	"rotate-size":                 {`:1:22: audit.rotate-size: "1KiB" is too small (at least 1MiB, at most 1024GiB)`},
+	"untrusted":                   {`:2:14: clock.untrusted: "block" is not last-good, block-governed or allow`},
+	"time-server":                 {`:2:10: clock.check: "time.example.org" is not ntp://HOST[:PORT] (write one such as ntp://time.example.org or ntp://192.0.2.1:123)`},
 	"syslog":                      {`:2:11: audit.syslog: "syslog://log.example.org" has a network other than udp, tcp, tls and unix (write one such as udp://192.0.2.1:514, tls://log.example.org:6514 or unix:///dev/log)`},
 	"syslog-port":                 {`:2:11: audit.syslog: "tls://log.example.org" has no port (write one such as udp://192.0.2.1:514, tls://log.example.org:6514 or unix:///dev/log)`},
 	"scalar-wanted":               {`:2:9: limits.idle: wants a duration such as 30s, not a list`},

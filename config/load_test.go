@@ -74,6 +74,11 @@ func everySetting() []spelled {
 			"", "2024-09-28T23:59:50-04:00", "2024-09-28T23:59:50Z", "2024-09-28T23:59:50.000000001+05:30",
 		},
 		{"clock.rate", "0.5", "60", "86400", 1, 0.5, 60, 86400},
+		{"clock.untrusted", "block-governed", "last-good", "allow", "last-good", "block-governed", "last-good", "allow"},
+		{
+			"clock.check", "ntp://Time.Example.", "ntp://192.0.2.1:124", "ntp://[2001:db8::1]",
+			"", "ntp://time.example:123", "ntp://192.0.2.1:124", "ntp://[2001:db8::1]:123",
+		},
 		{"deny.retry-after", "0", "90s", "1d", "1h", "0", "1m30s", "1d"},
 		{"deny.page", "/f", "/e", "/g", "", "/f", "/e", "/g"},
 		{"operator.name", "Nøtt & Sons", "e", "yes", "", "Nøtt & Sons", "e", "yes"},

@@ -73,10 +73,16 @@ const (
 	Resolve  = "resolve"
 )
 
-// The words of audit.on-failure.
+// The words of audit.on-failure; Allow is one of clock.untrusted too.
 const (
 	Allow = "allow"
 	Block = "block"
+)
+
+// The words of clock.untrusted, beside Allow.
+const (
+	LastGood      = "last-good"
+	BlockGoverned = "block-governed"
 )
 
 // Stdout stands for standard output where audit.file and audit.squid name a file.
@@ -198,6 +204,16 @@ var settings = []*setting{
 		"clock.rate", "1",
 		"the number of policy seconds that pass in a real second; other than 1 only with clock.at",
 		one[float64]{positive(number, 1e6), func(c *Config) *float64 { return &c.Clock.Rate }},
+	},
+	{
+		"clock.untrusted", LastGood,
+		"what happens while the clock cannot be believed: last-good goes on from the last time that could be, block-governed does so and refuses what the policy governs, allow believes the machine's clock as it is",
+		one[string]{oneOf(LastGood, BlockGoverned, Allow), func(c *Config) *string { return &c.Clock.Untrusted }},
+	},
+	{
+		"clock.check", "",
+		"the time server, ntp://HOST[:PORT], that the machine's clock is compared with, every hour and while it cannot be believed every minute; it never sets the clock; empty asks none",
+		one[TimeServer]{timeServer, func(c *Config) *TimeServer { return &c.Clock.Check }},
 	},
 	{
 		"deny.retry-after", "1h",

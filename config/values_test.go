@@ -67,6 +67,11 @@ func TestKinds(t *testing.T) {
 		"unix://dev/log": "", "unix://": "", "unix:///a\x00": "", "http://192.0.2.1:514": "", "TCP://192.0.2.1:601": "", "tcp://a:601/x": "",
 		"tcp://me@a:601": "",
 	})
+	check(t, timeServer, texts{
+		"ntp://192.0.2.1": "ntp://192.0.2.1:123", "ntp://Time.Example.:1": "ntp://time.example:1", "ntp://[::1]": "ntp://[::1]:123",
+		"192.0.2.1": "", "ntp://": "", "ntp://:123": "", "ntp://192.0.2.1:0": "", "nts://192.0.2.1": "", "NTP://192.0.2.1": "",
+		"ntp://a/b": "", "ntp://me@a": "", "ntp:a": "",
+	})
 	check(t, hostName, texts{
 		"A.Example.": "a.example", "bücher.example": "xn--bcher-kva.example", "[::1]": "::1", "192.0.2.1": "192.0.2.1",
 		"": "", "a.example:80": "", "a..b": "", "*.example": "", "user@a.example": "",
