@@ -31,6 +31,12 @@ const (
     reason: "they have a cache now"
     phases: [{from: 2024-01-01T00:00:00Z, effect: block}]
 `
+	endedRuleYAML = `  - id: not-in-july
+    vendor: acme
+    channels: [signatures]
+    reason: "the line is busy"
+    phases: [{from: 2024-01-01T00:00:00Z, effect: block}, {from: 2024-08-01T00:00:00Z, effect: allow}]
+`
 	waiverYAML = `waivers:
   - {id: CHG-1, vendor: acme, channels: [signatures], until: 2024-12-31T00:00:00Z, owner: ops@test.example, reason: "replacement scheduled"}
 `
@@ -67,12 +73,14 @@ func TestCuts(t *testing.T) {
 		at     time.Time // when the flows are opened
 		strike func(r *rig)
 	}{
-		"at the deadline":           {ways(), operatorYAML, deadline.Add(-time.Second), func(r *rig) { r.clock.set(deadline) }},
-		"long after the deadline":   {light(), operatorYAML, deadline.Add(-time.Hour), func(r *rig) { r.clock.set(deadline.AddDate(1, 0, 0)) }},
-		"at the end of a waiver":    {light(), operatorYAML + waiverYAML, deadline.AddDate(0, 1, 0), func(r *rig) { r.clock.set(time.Date(2024, 12, 31, 0, 0, 0, 0, time.UTC)) }},
-		"when a waiver is revoked":  {light(), operatorYAML + waiverYAML, deadline.AddDate(0, 1, 0), func(r *rig) { r.enact(vendorYAML, operatorYAML) }},
-		"when a rule is added":      {ways(), operatorYAML, inGrace, func(r *rig) { r.enact(vendorYAML, operatorYAML+ruleYAML) }},
-		"when clients become bound": {light(), strings.Replace(operatorYAML, "[US]", "[]", 1), deadline.AddDate(0, 1, 0), func(r *rig) { r.enact(vendorYAML, operatorYAML) }},
+		"at the deadline":               {ways(), operatorYAML, deadline.Add(-time.Second), func(r *rig) { r.clock.set(deadline) }},
+		"long after the deadline":       {light(), operatorYAML, deadline.Add(-time.Hour), func(r *rig) { r.clock.set(deadline.AddDate(1, 0, 0)) }},
+		"at the end of a waiver":        {light(), operatorYAML + waiverYAML, deadline.AddDate(0, 1, 0), func(r *rig) { r.clock.set(time.Date(2024, 12, 31, 0, 0, 0, 0, time.UTC)) }},
+		"when a waiver is revoked":      {light(), operatorYAML + waiverYAML, deadline.AddDate(0, 1, 0), func(r *rig) { r.enact(vendorYAML, operatorYAML) }},
+		"when a rule is added":          {ways(), operatorYAML, inGrace, func(r *rig) { r.enact(vendorYAML, operatorYAML+ruleYAML) }},
+		"when the clock is turned back": {ways(), operatorYAML + endedRuleYAML, deadline.Add(-time.Hour), func(r *rig) { r.clock.set(inGrace) }},
+		"when the clock is distrusted":  {light(), operatorYAML, inGrace, func(r *rig) { r.clock.turn(policy.ClockUntrusted) }},
+		"when clients become bound":     {light(), strings.Replace(operatorYAML, "[US]", "[]", 1), deadline.AddDate(0, 1, 0), func(r *rig) { r.enact(vendorYAML, operatorYAML) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -196,7 +204,7 @@ func checkBooks(t *testing.T, r *rig, governed, free []*stage) {
 			t.Errorf("%s: %d records of its end", s.name, len(ends[s.host]))
 		}
 		for _, rec := range ends[s.host] {
-			if rec.Event != audit.End || rec.Ended != "cut" || rec.Verdict != policy.Block || rec.Kind != s.kind || rec.PolicyTime.Before(r.clock.now()) {
+			if rec.Event != audit.End || rec.Ended != "cut" || rec.Verdict != policy.Block || rec.Kind != s.kind || rec.PolicyTime.Before(r.clock.now().At) {
 				t.Errorf("%s: recorded as %+v", s.name, rec)
 			}
 		}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -245,7 +246,7 @@ func (rf *refusals) head(by asker, a *refusal) *page {
 	a.Operator = rf.operator
 	h.Set("Cache-Control", "no-store")
 	if a.Error != "" {
-		h.Set("Proxy-Status", proxyStatus(a.Error, a.ID+": "+a.Detail))
+		h.Set("Proxy-Status", proxyStatus(a.Error, cmp.Or(a.ID, a.Kind)+": "+a.Detail))
 	}
 	if a.Status == http.StatusProxyAuthRequired {
 		h.Set("Proxy-Authenticate", challenge)

@@ -88,12 +88,12 @@ func pageServer(t *testing.T, settings string, change func(*Config)) *Server {
 	}
 	holder := &policy.Holder{}
 	if err := holder.Reload(func(*policy.Policy) (*policy.Policy, error) {
-		return policy.Compile(catalog, &operator, policy.Options{Revision: "test", RecordFaults: policy.Block})
+		return policy.Compile(catalog, &operator, policy.Options{Revision: "test", ClockFaults: policy.Block, RecordFaults: policy.Block})
 	}); err != nil {
 		t.Fatal(err)
 	}
 	cfg := Config{
-		Policies: holder, Clock: func() time.Time { return pageTime }, Recorder: noRecorder{}, Observer: noObserver{},
+		Policies: holder, Clock: func() Instant { return Instant{At: pageTime} }, Recorder: noRecorder{}, Observer: noObserver{},
 		Ports: func(uint16) bool { return false },
 		Log:   zap.NewNop(), RetryAfter: time.Hour,
 		Operator: Operator{Name: "Example University, Network Services", Contact: "helpdesk@example.edu", URL: "https://network.example.edu/refused"},
@@ -147,7 +147,11 @@ var refusedPages = []struct {
 	{name: "unseen", settings: "unseen: {address: block}", say: refusing("https://192.0.2.1")},
 	{name: "default", settings: "default: block", say: refusing("http://free.example/")},
 	{name: "record", change: func(c *Config) { c.Recorder = brokenRecorder{} }, say: func(s *Server, w http.ResponseWriter, by asker) {
-		s.cfg.Clock, s.gate.clock = nil, func() time.Time { return inGrace }
+		s.cfg.Clock, s.gate.clock = nil, func() Instant { return Instant{At: inGrace} }
+		refusing("http://upd.acme.example/")(s, w, by)
+	}},
+	{name: "clock", say: func(s *Server, w http.ResponseWriter, by asker) {
+		s.cfg.Clock, s.gate.clock = nil, func() Instant { return Instant{At: inGrace, State: policy.ClockUntrusted} }
 		refusing("http://upd.acme.example/")(s, w, by)
 	}},
 	{name: "guard-port", say: func(s *Server, w http.ResponseWriter, by asker) {

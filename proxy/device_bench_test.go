@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/netip"
 	"testing"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -44,7 +43,7 @@ func benchGet(b *testing.B, devices Devices, name string, stays bool) {
 		b.Fatal(err)
 	}
 	s := New(Config{
-		Policies: benchPolicies(b), Clock: func() time.Time { return inGrace }, Recorder: noRecorder{}, Observer: noObserver{},
+		Policies: benchPolicies(b), Clock: func() Instant { return Instant{At: inGrace} }, Recorder: noRecorder{}, Observer: noObserver{},
 		Dialer: NewDialer(DialConfig{
 			Guard: NewGuard(nil, nobody), Timeout: patience,
 			Hosts: []HostOverride{{Name: host.MustParse(name), Address: netip.MustParseAddrPort(benchOrigin(b))}},

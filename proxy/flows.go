@@ -7,8 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/gracegate/gracegate/policy"
 )
 
 // tickEvery is how often the policy clock is compared with the next instant at which something changes. Real time: a policy
@@ -36,7 +34,7 @@ type flowShard struct {
 	mu      sync.Mutex
 	buckets map[int64]*bucket // few: the instants of a policy
 	first   int64             // no bucket is earlier
-	swept   *policy.Policy    // whoever was judged by another policy is judged again with the next tick
+	swept   view              // whoever was judged by another is judged again with the next tick
 }
 
 // bucket holds the flows of one instant, in nanoseconds since 1970, or never.
@@ -76,8 +74,8 @@ func (fs *flows) file(f *flow) {
 	s.take(f)
 	if !f.place.gone && !f.over {
 		at := f.next
-		if f.ruling.policy != s.swept {
-			at = math.MinInt64 // the policy was changed between its verdict and now, or this is the first
+		if f.ruling.view != s.swept {
+			at = math.MinInt64 // the policy or the clock was changed between its verdict and now, or this is the first
 		}
 		s.put(f, at)
 	}
@@ -133,8 +131,9 @@ func (s *flowShard) take(f *flow) {
 	p.bucket, p.prev, p.next = nil, nil, nil
 }
 
-// due takes out the flows to be judged again: those whose instant has come, or all if the policy is another one.
-func (s *flowShard) due(now int64, in *policy.Policy) []*flow {
+// due takes out the flows to be judged again: those whose instant has come, or all if the policy is another one, or the clock was
+// turned.
+func (s *flowShard) due(now int64, in view) []*flow {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.first > now && s.swept == in {
@@ -158,7 +157,7 @@ func (s *flowShard) due(now int64, in *policy.Policy) []*flow {
 }
 
 // tick has whoever is due judged again.
-func (fs *flows) tick(now int64, in *policy.Policy, again func(*flow)) {
+func (fs *flows) tick(now int64, in view, again func(*flow)) {
 	var closers sync.WaitGroup
 	cutting := false
 	for _, s := range fs.shards {

@@ -44,7 +44,7 @@ func TestAHundredThousandFlows(t *testing.T) {
 	}
 	looks := 0
 	tick := func(at time.Time) {
-		fs.tick(at.UnixNano(), r.policies.Current(), func(f *flow) {
+		fs.tick(at.UnixNano(), view{policy: r.policies.Current()}, func(f *flow) {
 			looks++
 			r.judgeAgain(f)
 		})
@@ -77,15 +77,16 @@ func TestAHundredThousandFlows(t *testing.T) {
 func TestFlowsAgainstAList(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
-	one, other := new(policy.Policy), new(policy.Policy)
-	in := one
+	views := []view{{policy: new(policy.Policy)}, {policy: new(policy.Policy)}, {policy: new(policy.Policy), turn: 1}}
+	views[2].policy = views[0].policy // the clock was turned
+	in := views[0]
 	fs := newFlows()
 	due := make(map[*flow]int64)
 	now := int64(0)
 	for range 8_000 {
 		switch n := random.IntN(100); {
 		case n < 45:
-			f := &flow{ruling: ruling{policy: in}, next: now + random.Int64N(20)}
+			f := &flow{ruling: ruling{view: in}, next: now + random.Int64N(20)}
 			fs.add(f)
 			if due[f] = f.next; f.place.shard.swept != in { // it was judged by a policy that the shard has not seen
 				due[f] = math.MinInt64
@@ -100,7 +101,7 @@ func TestFlowsAgainstAList(t *testing.T) {
 			for f := range due {
 				f.next = now + random.Int64N(20)
 				fs.file(f)
-				if f.ruling.policy == f.place.shard.swept {
+				if f.ruling.view == f.place.shard.swept {
 					due[f] = f.next
 				}
 				break
@@ -109,16 +110,14 @@ func TestFlowsAgainstAList(t *testing.T) {
 			now += random.Int64N(5)
 			tickTwin(t, fs, due, now, in, false)
 		default:
-			if in = other; random.IntN(2) == 0 {
-				in = one
-			}
+			in = views[random.IntN(len(views))]
 			tickTwin(t, fs, due, now, in, fs.shards[0].swept != in)
 		}
 	}
 }
 
 // tickTwin ticks, and compares who was judged again with who should be.
-func tickTwin(t *testing.T, fs *flows, due map[*flow]int64, now int64, in *policy.Policy, everybody bool) {
+func tickTwin(t *testing.T, fs *flows, due map[*flow]int64, now int64, in view, everybody bool) {
 	t.Helper()
 	want := make(map[*flow]bool)
 	for f, at := range due {
@@ -129,7 +128,7 @@ func tickTwin(t *testing.T, fs *flows, due map[*flow]int64, now int64, in *polic
 	got := newBox[*flow]()
 	fs.tick(now, in, func(f *flow) {
 		got.add(f)
-		f.ruling.policy, f.next = in, now+7
+		f.ruling.view, f.next = in, now+7
 	})
 	for _, f := range got.all() {
 		if !want[f] {
@@ -150,7 +149,7 @@ func TestAFlowThatEndsMeanwhile(t *testing.T) {
 	cut := false
 	f := r.flowFor("upd.acme.example", func() { cut = true })
 	r.open(f, f.cut)
-	due := slices.Concat(r.flows.shards[0].due(never-1, nil), f.place.shard.due(never-1, nil))
+	due := slices.Concat(r.flows.shards[0].due(never-1, view{}), f.place.shard.due(never-1, view{}))
 	r.close(f)
 	r.clock.set(deadline)
 	if r.judgeAgain(f); cut {
@@ -173,7 +172,7 @@ func TestADeadlineThatTheHelloTold(t *testing.T) {
 	for range 2 * len(r.flows.shards) {
 		r.tunnel("free.example:443").send("x").expect("x")
 	}
-	r.flows.tick(inGrace.UnixNano(), r.policies.Current(), r.judgeAgain)
+	r.flows.tick(inGrace.UnixNano(), view{policy: r.policies.Current()}, r.judgeAgain)
 	hello := helloFor("upd.acme.example")
 	w := r.tunnel("free.example:443").send(hello)
 	w.expect(hello)
@@ -192,7 +191,7 @@ func TestAFlowThatIsJudgedAgainDuringTheEnd(t *testing.T) {
 	f := &flow{}
 	f.cut = func() { cut = f.ended }
 	fs.add(f)
-	fs.tick(0, nil, func(*flow) { fs.cutAll("drain") })
+	fs.tick(0, view{}, func(*flow) { fs.cutAll("drain") })
 	if cut != "drain" {
 		t.Errorf("it was cut for %q", cut)
 	}
@@ -205,7 +204,7 @@ func TestAReloadBetweenVerdictAndRegistration(t *testing.T) {
 	cut := make(chan struct{})
 	f := r.flowFor("free.example", func() { close(cut) })
 	r.enforce("default: block", 0)
-	r.flows.tick(inGrace.UnixNano(), r.policies.Current(), r.judgeAgain)
+	r.flows.tick(inGrace.UnixNano(), view{policy: r.policies.Current()}, r.judgeAgain)
 	r.open(f, f.cut)
 	select {
 	case <-cut:

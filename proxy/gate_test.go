@@ -55,17 +55,20 @@ func TestTheGateAsksAnew(t *testing.T) {
 	facts := policy.Facts{Authority: host.MustParse("upd.acme.example"), Port: 443, Scheme: "https"}
 	for _, c := range []struct {
 		failing bool
+		clock   policy.ClockState
 		at      time.Time
 		verdict policy.Verdict
 		state   policy.State
 	}{
-		{false, inGrace, policy.Allow, policy.Grace},
-		{true, inGrace, policy.Block, policy.RecordFault},
-		{false, inGrace, policy.Allow, policy.Grace},
-		{true, deadline, policy.Block, policy.Blocked},
-		{false, deadline.Add(-1), policy.Allow, policy.Warn},
+		{false, policy.ClockTrusted, inGrace, policy.Allow, policy.Grace},
+		{true, policy.ClockTrusted, inGrace, policy.Block, policy.RecordFault},
+		{false, policy.ClockUntrusted, inGrace, policy.Block, policy.ClockFault},
+		{false, policy.ClockTrusted, inGrace, policy.Allow, policy.Grace},
+		{true, policy.ClockUntrusted, deadline, policy.Block, policy.Blocked},
+		{false, policy.ClockTrusted, deadline.Add(-1), policy.Allow, policy.Warn},
 	} {
 		r.failing.Store(c.failing)
+		r.clock.turn(c.clock)
 		r.clock.set(c.at)
 		d := r.gate.decide(&facts)
 		if d.Verdict != c.verdict || d.State != c.state || !d.at.Equal(c.at) || d.policy != r.policies.Current() || d.took < 0 {

@@ -195,7 +195,10 @@ func (r *rig) enforceText(text string, faults policy.Verdict) {
 }
 
 // handClock is the policy clock, set by hand.
-type handClock struct{ at atomic.Pointer[time.Time] }
+type handClock struct {
+	mu sync.Mutex
+	is Instant
+}
 
 func newHandClock(at time.Time) *handClock {
 	c := &handClock{}
@@ -203,8 +206,28 @@ func newHandClock(at time.Time) *handClock {
 	return c
 }
 
-func (c *handClock) set(at time.Time) { c.at.Store(&at) }
-func (c *handClock) now() time.Time   { return *c.at.Load() }
+func (c *handClock) set(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if at.Before(c.is.At) {
+		c.is.Turn++
+	}
+	c.is.At = at
+}
+
+// turn makes it one to believe, or not.
+func (c *handClock) turn(state policy.ClockState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.is.State = state
+	c.is.Turn++
+}
+
+func (c *handClock) now() Instant {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.is
+}
 
 // box collects what happens in other goroutines, and lets a test wait for it.
 type box[T any] struct {

@@ -35,7 +35,7 @@ func TestKeptReasonsAreThoseFoundAnew(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	pick := func(list ...string) string { return list[rnd.IntN(len(list))] }
 	at := deadline
-	g := gate{policies: r.cfg.Policies, clock: func() time.Time { return at }, recorder: r.cfg.Recorder}
+	g := gate{policies: r.cfg.Policies, clock: func() Instant { return Instant{At: at} }, recorder: r.cfg.Recorder}
 	shared := newReasons()
 	for range 5000 {
 		at = deadline.Add(time.Duration(rnd.IntN(400)-300) * 24 * time.Hour)

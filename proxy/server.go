@@ -29,6 +29,13 @@ type Recorder interface {
 	Failing() bool
 }
 
+// Instant is what the policy clock shows, and whether it can be believed.
+type Instant struct {
+	At    time.Time
+	State policy.ClockState
+	Turn  uint64 // as long as it is the same, State is too, and At has not gone back
+}
+
 // Observer counts. Labels are words from small fixed sets, never a host or a client.
 type Observer interface {
 	Decided(d *policy.Decision, c policy.Cause, took time.Duration) // once a flow, by its last decision
@@ -48,7 +55,7 @@ type Devices interface {
 // Config is what a Server needs. Every field without a remark is required.
 type Config struct {
 	Policies Policies
-	Clock    func() time.Time // the policy clock; real time is read directly
+	Clock    func() Instant // the policy clock; real time is read directly
 	Recorder Recorder
 	Observer Observer
 	Dialer   *Dialer

@@ -23,7 +23,7 @@ func TestAPanicEndsOneTunnelOnly(t *testing.T) {
 	r := newRig(t, rigSetup{hosts: map[string]string{"free.example": o.addr}, change: func(c *Config) {
 		clock := c.Clock
 		var asked atomic.Int64
-		c.Clock = func() time.Time {
+		c.Clock = func() Instant {
 			if asked.Add(1) == 2 { // at the hello of the first tunnel
 				panic("the clock stands")
 			}

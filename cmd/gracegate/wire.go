@@ -143,7 +143,7 @@ func (g *gateway) newServer(pages map[string]http.Handler) *proxy.Server {
 		proxy.NotAProxyRequest(w, r)
 	})
 	return proxy.New(proxy.Config{
-		Policies: g.policies, Clock: g.clock.Now, Recorder: g.records, Observer: g.metrics,
+		Policies: g.policies, Clock: g.instant, Recorder: g.records, Observer: g.metrics,
 		Dialer: g.newDialer(), Clients: g.clients, Devices: g.devices, Auth: g.authenticator(), Ports: openedPorts(cfg), Local: local, Log: g.log.Named("proxy"),
 		Head: int(cfg.Limits.Header), Headers: cfg.Limits.HeaderCount, Hello: cfg.Limits.Hello, Idle: cfg.Limits.Idle,
 		Lifetime: cfg.Limits.Lifetime,
@@ -436,3 +436,6 @@ func newOriginTLS() (*tls.Config, *x509.CertPool, error) {
 	roots.AddCert(authority.Certificate())
 	return issuer.ServerConfig("http/1.1"), roots, nil
 }
+
+// instant is what the policy clock shows.
+func (g *gateway) instant() proxy.Instant { return proxy.Instant{At: g.clock.Now()} }
