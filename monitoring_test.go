@@ -37,7 +37,7 @@ func exported(t *testing.T) map[string]bool {
 	m := console.NewMetrics(console.Sources{
 		Records: idle{}, Outlets: map[string]console.Queue{"file": idle{}}, PolicyTime: time.Now, CANotAfter: time.Now,
 		NextBlocks:   func() map[string]time.Time { return map[string]time.Time{"us-icts-2021-002": time.Now()} },
-		ClockTrusted: func() bool { return true },
+		ClockTrusted: func() bool { return true }, ClockOffset: func() time.Duration { return 0 },
 	})
 	m.Decided(&policy.Decision{}, policy.Cause{}, 0)
 	m.Guarded("port")

@@ -14,9 +14,11 @@ import (
 
 func testConfig() Config {
 	return Config{
-		Listen:   "192.0.2.9:9128",
-		Hosts:    []string{"gw.Example.net", "2001:db8::9"},
-		Status:   func() Status { return Status{Revision: "3f2a", Clock: "system", PolicyTime: time.Unix(0, 0)} },
+		Listen: "192.0.2.9:9128",
+		Hosts:  []string{"gw.Example.net", "2001:db8::9"},
+		Status: func() Status {
+			return Status{Revision: "3f2a", Clock: Clock{Description: "the machine's", PolicyTime: time.Unix(0, 0), Trusted: true, State: "trusted"}}
+		},
 		Settings: func() any { return map[string]string{"admin.token-file": "redacted"} },
 		Version:  map[string]string{"version": "v0.1.0"},
 		Metrics:  testMetrics().Handler(),
@@ -226,7 +228,17 @@ func TestReady(t *testing.T) {
 		{"the CA is due", func(s *Status) { s.CADue = true }, 200, []string{"the CA nears its end: gracegate ca renew"}},
 		{"draining", func(s *Status) { s.Draining = true }, 503, []string{"shutting down"}},
 		{"a fatal and a mild one", func(s *Status) { s.Draining, s.RecordsFail = true, true }, 503, []string{"records are being lost", "shutting down"}},
-		{"simulated", func(s *Status) { s.Simulated, s.Clock = true, "simulated" }, 200, []string{}},
+		{"simulated", func(s *Status) { s.Clock.Simulated, s.Clock.Description = true, "simulated" }, 200, []string{}},
+		{"the clock is needed", func(s *Status) { s.ClockNeeded = true }, 200, []string{}},
+		{"the clock was set back", func(s *Status) { s.Clock.Trusted, s.Clock.Detail = false, "it is behind" }, 200, []string{"the clock cannot be believed: it is behind"}},
+		{
+			"the needed clock was set back", func(s *Status) { s.Clock.Trusted, s.Clock.Detail, s.ClockNeeded = false, "it is behind", true }, 503,
+			[]string{"the clock cannot be believed: it is behind"},
+		},
+		{
+			"the mark is not kept", func(s *Status) { s.Clock.MarkError = "no space left" }, 200,
+			[]string{"the clock's mark is not kept, a restart may turn it back: no space left"},
+		},
 	}
 	for _, tt := range tests {
 		c := testConfig()
@@ -250,11 +262,15 @@ func TestReady(t *testing.T) {
 func TestReadyBody(t *testing.T) {
 	t.Parallel()
 	c := testConfig()
+	zone, ahead := time.FixedZone("", -4*3600), 120.5
+	mark := time.Date(2024, 9, 29, 0, 0, 0, 0, zone)
 	c.Status = func() Status {
 		return Status{
-			Revision: "3f2a", ReloadError: "gone", Clock: "simulated from X", Simulated: true,
-			PolicyTime:  time.Date(2024, 9, 29, 0, 0, 0, 0, time.FixedZone("", -4*3600)),
-			RecordsFail: true, RecordsLost: 7, RecordsWaiting: 3, Draining: true,
+			Revision: "3f2a", ReloadError: "gone", RecordsFail: true, RecordsLost: 7, RecordsWaiting: 3, Draining: true,
+			Clock: Clock{
+				Description: "the machine's", PolicyTime: time.Date(2024, 9, 29, 0, 0, 0, 0, zone), WallTime: time.Date(2024, 9, 29, 0, 2, 0, 0, zone),
+				State: "contradicted", Detail: "it is wrong", Mark: &mark, Kernel: "synchronised", Source: &TimeSource{Source: "ntp://b:123", Ahead: &ahead},
+			},
 		}
 	}
 	const want = `{
@@ -262,6 +278,7 @@ func TestReadyBody(t *testing.T) {
   "problems": [
     "the last reload failed, what it could not read stays as it was: gone",
     "records are being lost",
+    "the clock cannot be believed: it is wrong",
     "shutting down"
   ],
   "policy": {
@@ -270,9 +287,19 @@ func TestReadyBody(t *testing.T) {
     "last_reload_ok": false
   },
   "clock": {
-    "simulated": true,
-    "description": "simulated from X",
-    "policy_time": "2024-09-29T04:00:00Z"
+    "simulated": false,
+    "description": "the machine's",
+    "policy_time": "2024-09-29T04:00:00Z",
+    "wall_time": "2024-09-29T04:02:00Z",
+    "trusted": false,
+    "state": "contradicted",
+    "detail": "it is wrong",
+    "mark": "2024-09-29T04:00:00Z",
+    "kernel": "synchronised",
+    "second_source": {
+      "source": "ntp://b:123",
+      "machine_ahead_seconds": 120.5
+    }
   },
   "recorder": {
     "failing": true,

@@ -27,6 +27,7 @@ type Sources struct {
 	// restrictions that are left out are not shown.
 	NextBlocks   func() map[string]time.Time
 	ClockTrusted func() bool
+	ClockOffset  func() time.Duration // by how much the policy clock is ahead of the machine's
 	PolicyTime   func() time.Time
 	CANotAfter   func() time.Time // when the CA's intermediate ends; zero: there is none, and nothing is shown
 }

@@ -32,6 +32,7 @@ func testMetrics() *Metrics {
 			return map[string]time.Time{"us-icts-2021-002": time.Unix(1727582400, 500e6), "never": {}}
 		},
 		ClockTrusted: func() bool { return true },
+		ClockOffset:  func() time.Duration { return -1500 * time.Millisecond },
 		CANotAfter:   func() time.Time { return time.Unix(1800000000, 0) },
 	})
 }
@@ -61,6 +62,7 @@ func TestMetricsAtStart(t *testing.T) {
 		`gracegate_audit_outlet_queue_length{outlet="syslog"} 1`,
 		"gracegate_audit_queue_length 3",
 		"gracegate_ca_not_after_timestamp_seconds 1.8e+09",
+		"gracegate_clock_offset_seconds -1.5",
 		"gracegate_clock_timestamp_seconds 1.7275e+09",
 		"gracegate_clock_trusted 1",
 		`gracegate_next_block_timestamp_seconds{restriction="us-icts-2021-002"} 1.7275824005e+09`,
@@ -101,6 +103,7 @@ func TestMetrics(t *testing.T) {
 		`gracegate_audit_outlet_queue_length{outlet="syslog"} 1`,
 		"gracegate_audit_queue_length 3",
 		"gracegate_ca_not_after_timestamp_seconds 1.8e+09",
+		"gracegate_clock_offset_seconds -1.5",
 		"gracegate_clock_timestamp_seconds 1.7275e+09",
 		"gracegate_clock_trusted 1",
 		`gracegate_decision_duration_seconds_bucket{le="1e-07"} 0`,
@@ -171,7 +174,7 @@ func TestNoCA(t *testing.T) {
 	t.Parallel()
 	m := NewMetrics(Sources{
 		Records: queue{}, PolicyTime: time.Now, NextBlocks: func() map[string]time.Time { return nil }, ClockTrusted: func() bool { return true },
-		CANotAfter: func() time.Time { return time.Time{} },
+		ClockOffset: func() time.Duration { return 0 }, CANotAfter: func() time.Time { return time.Time{} },
 	})
 	if got := strings.Join(ours(t, m), "\n"); strings.Contains(got, "gracegate_ca_") {
 		t.Errorf("a CA that is not there is in\n%s", got)

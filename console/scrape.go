@@ -13,6 +13,7 @@ var (
 	nextBlock    = desc("next_block_timestamp_seconds", "When a restriction starts to block more than it does now.", "restriction")
 	clockTime    = desc("clock_timestamp_seconds", "The policy clock's time, which differs from real time where it is simulated.")
 	clockTrusted = desc("clock_trusted", "1 if the policy clock can be believed, else 0.")
+	clockOffset  = desc("clock_offset_seconds", "By how much the policy clock is ahead of the machine's clock.")
 	caNotAfter   = desc("ca_not_after_timestamp_seconds", "When the CA of interception ends, unless it is renewed.")
 	queueLength  = desc("audit_queue_length", "Records that wait to be written.")
 	lostRecords  = desc("audit_lost_total", "Records that were never written.")
@@ -28,7 +29,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // Describe implements prometheus.Collector.
 func (s scrape) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		policyInfo, nextBlock, clockTime, clockTrusted, caNotAfter, queueLength, lostRecords, failing, outletQueue, outletLost,
+		policyInfo, nextBlock, clockTime, clockTrusted, clockOffset, caNotAfter, queueLength, lostRecords, failing, outletQueue, outletLost,
 	} {
 		out <- d
 	}
@@ -49,6 +50,7 @@ func (s scrape) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(clockTime, seconds(s.PolicyTime()))
 	gauge(clockTrusted, truth(s.ClockTrusted()))
+	gauge(clockOffset, s.ClockOffset().Seconds())
 	if end := s.CANotAfter(); !end.IsZero() {
 		gauge(caNotAfter, seconds(end))
 	}

@@ -1,20 +1,16 @@
 package console
 
-import (
-	"net/http"
-	"time"
-)
+import "net/http"
 
 // Status is what /readyz tells.
 type Status struct {
-	Revision       string    // of the policy in force; empty: none is loaded
-	ReloadError    string    // why the last reload failed; empty: it did not
-	Clock          string    // the policy clock in words
-	Simulated      bool      // the policy clock is not real time
-	PolicyTime     time.Time // what the policy clock shows
-	RecordsFail    bool      // records are being lost
-	RecordsNeeded  bool      // nothing is let through while records are being lost (audit.on-failure: block)
-	RecordsLost    uint64    // since the start
+	Revision       string // of the policy in force; empty: none is loaded
+	ReloadError    string // why the last reload failed; empty: it did not
+	Clock          Clock
+	ClockNeeded    bool   // nothing governed is let through while the clock cannot be believed (clock.untrusted: block-governed)
+	RecordsFail    bool   // records are being lost
+	RecordsNeeded  bool   // nothing is let through while records are being lost (audit.on-failure: block)
+	RecordsLost    uint64 // since the start
 	RecordsWaiting int
 	CAProblem      string // why the CA of interception signs nothing, and what to do; empty if it does, or there is none
 	DatabaseError  string // why the database of what was seen is behind; empty: it is not
@@ -31,11 +27,7 @@ type readiness struct {
 		Revision     string `json:"revision"`
 		LastReloadOK bool   `json:"last_reload_ok"`
 	} `json:"policy"`
-	Clock struct {
-		Simulated   bool      `json:"simulated"`
-		Description string    `json:"description"`
-		PolicyTime  time.Time `json:"policy_time"`
-	} `json:"clock"`
+	Clock    Clock `json:"clock"`
 	Recorder struct {
 		Failing bool   `json:"failing"`
 		Lost    uint64 `json:"lost"`
@@ -45,7 +37,7 @@ type readiness struct {
 }
 
 // judge says whether traffic should be sent here. A failed reload is a problem, but what was loaded before is enforced on;
-// lost records stop traffic only where the operator asked for that.
+// lost records, or a clock that cannot be believed, stop traffic only where the operator asked for that.
 func (s Status) judge() readiness {
 	r := readiness{Ready: true, Problems: []string{}, Draining: s.Draining}
 	problem := func(there, fatal bool, text string) {
@@ -57,13 +49,16 @@ func (s Status) judge() readiness {
 	problem(s.Revision == "", true, "no policy is loaded")
 	problem(s.ReloadError != "", false, "the last reload failed, what it could not read stays as it was: "+s.ReloadError)
 	problem(s.RecordsFail, s.RecordsNeeded, "records are being lost")
+	problem(!s.Clock.Trusted, s.ClockNeeded, "the clock cannot be believed: "+s.Clock.Detail)
+	problem(s.Clock.MarkError != "", false, "the clock's mark is not kept, a restart may turn it back: "+s.Clock.MarkError)
 	problem(s.CAProblem != "", false, "nothing is intercepted: "+s.CAProblem)
 	problem(s.DatabaseError != "", false, "the database of what was seen is behind, reports are not up to date: "+s.DatabaseError)
 	problem(s.CADue, false, "the CA nears its end: gracegate ca renew")
 	problem(s.Draining, true, "shutting down")
 
 	r.Policy.Loaded, r.Policy.Revision, r.Policy.LastReloadOK = s.Revision != "", s.Revision, s.ReloadError == ""
-	r.Clock.Simulated, r.Clock.Description, r.Clock.PolicyTime = s.Simulated, s.Clock, s.PolicyTime.UTC()
+	r.Clock = s.Clock
+	r.Clock.inUTC()
 	r.Recorder.Failing, r.Recorder.Lost, r.Recorder.Waiting = s.RecordsFail, s.RecordsLost, s.RecordsWaiting
 	return r
 }

@@ -201,7 +201,11 @@ func startDemoGateway(ctx context.Context, o *origins, dir string) (*gateway, er
 		}
 		cfg.Upstream.Hosts = append(cfg.Upstream.Hosts, config.UpstreamHost{Name: name, Address: to})
 	}
-	g, err := newGateway(cfg, newClock(cfg), zap.NewNop(), nil, audit.NewFan(1))
+	clk, err := newClock(cfg)
+	if err != nil {
+		return nil, err
+	}
+	g, err := newGateway(cfg, clk, zap.NewNop(), nil, audit.NewFan(1))
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,7 @@ type question struct {
 	AsKnownAt string `json:"as-known-at"`
 	SNI       string `json:"sni"` // "-": a hello without one
 	Method    string `json:"method"`
+	Clock     string `json:"clock"` // "untrusted": as it is while the clock cannot be believed
 
 	Intercepted bool   `json:"intercepted"` // of an https URL the request is seen
 	Destination string `json:"destination"` // the address that a client dials who knows of no proxy
@@ -42,9 +43,10 @@ func newExplain() *cobra.Command {
 		Long: "Say what the policy makes of a request at an instant, when that changes, and every reason with its place and\n" +
 			"its source. This is the decision that serve would make. A HOST without a port is https, 443; without --client the\n" +
 			"client is one of the default site; without --at it is now. With -, questions are read from standard input, a\n" +
-			"JSON object a line, with the keys url or host, client, user, mac, at, as-known-at, sni, method, destination; an\n" +
-			"answer is written for each, or {\"error\"}. With --destination the client is one of transparent mode: it knows of no\n" +
-			"proxy, has dialled this address at the port of the URL or HOST, and names the host only in its hello or request.",
+			"JSON object a line, with the keys url or host, client, user, mac, at, as-known-at, sni, method, destination,\n" +
+			"clock; an answer is written for each, or {\"error\"}. With --destination the client is one of transparent mode: it\n" +
+			"knows of no proxy, has dialled this address at the port of the URL or HOST, and names the host only in its hello or\n" +
+			"request.",
 		Example: "  gracegate explain s01.upd.kaspersky.com --at 2024-09-28T23:59:59-04:00\n" +
 			"  gracegate explain http://dnl-01.geo.kaspersky.com/index/u1313g.xml --client 10.20.1.1 --json",
 		Args: func(_ *cobra.Command, args []string) error {
@@ -65,6 +67,7 @@ func newExplain() *cobra.Command {
 	f.StringVar(&q.Method, "method", "", "the request's `method` (default GET, or CONNECT for https)")
 	f.BoolVar(&q.Intercepted, "intercepted", false, "see the request of an https URL, as in an intercepted connection")
 	f.StringVar(&q.Destination, "destination", "", "the `address` that the client dials, in transparent mode")
+	f.StringVar(&q.Clock, "clock", "", "decide as if the clock were in this `state`: trusted or untrusted")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	f.StringVar(&failOn, "fail-on", "", "exit with 3 if the verdict is this `verdict`: block or allow")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -207,6 +210,13 @@ func parseAt(name, text string) (time.Time, error) {
 // facts are what the road would see of the request: all of a plain one, and the authority and hello of one by https.
 func (q *question) facts() (policy.Facts, error) {
 	f := policy.Facts{User: q.User, Method: q.Method, Scheme: "https", Stage: policy.StageHello}
+	switch q.Clock {
+	case "", policy.ClockTrusted.String():
+	case policy.ClockUntrusted.String():
+		f.Clock = policy.ClockUntrusted
+	default:
+		return f, invalid(fmt.Errorf("clock %q is no state of it", q.Clock), "trusted or untrusted")
+	}
 	target, defaultPort := q.Host, uint16(443)
 	if (q.URL == "") == (q.Host == "") {
 		return f, invalid(errors.New("a question has a url or a host"), `{"url": "http://..."} or {"host": "..."}`)

@@ -74,6 +74,9 @@ func (l *law) compile(files operatorFiles, unread policy.Problems) (*policy.Poli
 	if l.cfg.Audit.OnFailure == "block" {
 		opts.RecordFaults = policy.Block
 	}
+	if l.cfg.Clock.Untrusted == config.BlockGoverned {
+		opts.ClockFaults = policy.Block
+	}
 	return policy.Compile(cat, &op, opts)
 }
 
@@ -82,6 +85,9 @@ func (l *law) revision(cat *policy.Catalog, files operatorFiles) string {
 	text := fmt.Appendf(nil, "%s\n%s\n%s\n%s\n", cat.Digest, l.cfg.Policy.KnownAt, l.cfg.Audit.OnFailure, files.policy.Data)
 	for _, f := range files.waivers {
 		text = fmt.Appendf(text, "waivers %x\n", sha256.Sum256(f.Data))
+	}
+	if l.cfg.Clock.Untrusted == config.BlockGoverned { // the others lead to the same decision at an instant
+		text = append(text, l.cfg.Clock.Untrusted...)
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:8])

@@ -73,6 +73,7 @@ func newRoot() *cobra.Command {
 		newAudit(),
 		newWaiver(usesOf),
 		newCA(),
+		newClockCommand(),
 		newPAC(),
 		newDemo(),
 		newReady(),

@@ -43,41 +43,56 @@ func askReady(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	notReady := func(err error) error {
 		return &codedError{err, exitNotReady, "is gracegate serve running with the same listen.admin?"}
 	}
+	req, err := readinessRequest(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	body, status, err := getReadiness(req)
+	if err != nil {
+		return notReady(err)
+	}
+	if status != http.StatusOK {
+		var why json.RawMessage
+		if json.Unmarshal(body, &why) != nil {
+			why = []byte(http.StatusText(status))
+		}
+		return &codedError{fmt.Errorf("not ready: %s", why), exitNotReady, ""}
+	}
+	_, err = fmt.Fprintln(out, "ready")
+	return failed(err, "")
+}
+
+// readinessRequest asks the gateway on listen.admin for /readyz.
+func readinessRequest(ctx context.Context, cfg *config.Config) (*http.Request, error) {
 	host, port, err := net.SplitHostPort(cfg.Listen.Admin)
 	if err != nil {
-		return invalid(err, "")
+		return nil, invalid(err, "")
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
 	if err != nil {
-		return invalid(err, "")
+		return nil, invalid(err, "")
 	}
 	token, err := cfg.Admin.Token()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
+	return req, nil
+}
+
+// getReadiness returns what a gateway answers.
+func getReadiness(req *http.Request) (body []byte, status int, err error) {
 	client := &http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	if err != nil {
-		return notReady(err)
+		return nil, 0, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	if err != nil {
-		return notReady(err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		var why json.RawMessage
-		if json.Unmarshal(body, &why) != nil {
-			why = []byte(http.StatusText(resp.StatusCode))
-		}
-		return &codedError{fmt.Errorf("not ready: %s", why), exitNotReady, ""}
-	}
-	_, err = fmt.Fprintln(out, "ready")
-	return failed(err, "")
+	body, err = io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	return body, resp.StatusCode, err
 }

@@ -35,23 +35,23 @@ const simulatedName = "simulated-clock"
 
 // openRecords opens the journal in the data directory. What it has goes on to the outlets, each of which has a queue of its own:
 // one that is slow, or fails, holds nothing up.
-func openRecords(cfg *config.Config, simulated bool, log *zap.Logger, always []zap.Field, outlets *audit.Fan) (*records, error) {
+func openRecords(cfg *config.Config, clk *edgeClock, log *zap.Logger, always []zap.Field, outlets *audit.Fan) (*records, error) {
 	if err := os.MkdirAll(cfg.Data.Dir, 0o700); err != nil {
 		return nil, failed(fmt.Errorf("the data directory: %w", err), "data.dir names a directory that this user may write")
 	}
-	if err := keepApart(cfg.Data.Dir, simulated); err != nil {
+	if err := keepApart(cfg.Data.Dir, clk.Simulated()); err != nil {
 		return nil, err
 	}
 	j, err := journal.Open(journalDir(cfg), journal.Options{
-		Encoder: audit.NewEncoder(always...), Retain: cfg.Audit.Retain, Log: log.Named("journal"),
+		Encoder: audit.NewEncoder(always...), Retain: cfg.Audit.Retain, Real: clk.real, Log: log.Named("journal"),
 	})
 	if err != nil {
 		return nil, journalFailure(err)
 	}
 	r := &records{journal: j, outlets: outlets}
 	indexing := indexOf(cfg, j.Next)
-	if indexing.Log = log.Named("database"); !simulated { // by real time, while its hours are those of the policy clock
-		indexing.Retain = cfg.Audit.Retain
+	if indexing.Log = log.Named("database"); !clk.Simulated() { // by real time, while its hours are those of the policy clock
+		indexing.Retain, indexing.Real = cfg.Audit.Retain, clk.real
 	}
 	r.index = index.New(indexing)
 	ctx, stop := context.WithCancel(context.Background())

@@ -18,7 +18,6 @@ import (
 
 	"github.com/gracegate/gracegate/config"
 	"github.com/gracegate/gracegate/policy"
-	"github.com/gracegate/gracegate/policy/clock"
 	"github.com/gracegate/gracegate/policy/instant"
 )
 
@@ -52,7 +51,10 @@ func newServe() *cobra.Command {
 func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, out io.Writer, readyFile string) error {
 	ctx, release := untilStopped(ctx)
 	defer release()
-	clk := newClock(cfg)
+	clk, err := newClock(cfg)
+	if err != nil {
+		return err
+	}
 	var always []zap.Field
 	if clk.Simulated() {
 		always = []zap.Field{zap.Bool("gracegate.simulated_clock", true)}
@@ -138,15 +140,8 @@ func (g *gateway) attend(ctx context.Context, manager *supervisor, hup <-chan os
 	return g.close(drain)
 }
 
-func newClock(cfg *config.Config) *clock.Clock {
-	if cfg.Clock.At.IsZero() {
-		return clock.System()
-	}
-	return clock.At(cfg.Clock.At, cfg.Clock.Rate)
-}
-
 // announce says at start which policy holds, for whom, and on which clock.
-func announce(cfg *config.Config, p *policy.Policy, clk *clock.Clock, log *zap.Logger) {
+func announce(cfg *config.Config, p *policy.Policy, clk *edgeClock, log *zap.Logger) {
 	bound := strings.Join(p.Operator().DefaultSite.Jurisdictions, ", ")
 	if bound == "" {
 		bound = "none"

@@ -26,6 +26,9 @@ func (g *gateway) summary() string {
 	if g.clock.Simulated() {
 		text += ", on a simulated clock"
 	}
+	if s := g.clock.status(); !s.Trusted {
+		text += "; the clock cannot be believed: " + s.Detail
+	}
 	if problem, _ := g.authority.outOfForce(time.Now()); problem != "" {
 		text += "; nothing is intercepted: " + problem
 	}

@@ -21,7 +21,6 @@ import (
 	"github.com/gracegate/gracegate/config"
 	"github.com/gracegate/gracegate/console"
 	"github.com/gracegate/gracegate/policy"
-	"github.com/gracegate/gracegate/policy/clock"
 	"github.com/gracegate/gracegate/policy/export"
 	"github.com/gracegate/gracegate/proxy"
 	"github.com/gracegate/gracegate/proxy/devices"
@@ -31,7 +30,7 @@ import (
 // gateway joins the parts: this file is the only one that knows them all.
 type gateway struct {
 	cfg      *config.Config
-	clock    *clock.Clock
+	clock    *edgeClock
 	log      *zap.Logger
 	law      *law
 	policies *policy.Holder
@@ -59,7 +58,7 @@ type gateway struct {
 }
 
 // newGateway builds everything that can fail without a listener.
-func newGateway(cfg *config.Config, clk *clock.Clock, log *zap.Logger, always []zap.Field, outlets *audit.Fan) (*gateway, error) {
+func newGateway(cfg *config.Config, clk *edgeClock, log *zap.Logger, always []zap.Field, outlets *audit.Fan) (*gateway, error) {
 	g := &gateway{cfg: cfg, clock: clk, log: log, law: &law{cfg: cfg}, policies: &policy.Holder{}}
 	if err := g.policies.Reload(g.law.build); err != nil {
 		return nil, err
@@ -88,7 +87,7 @@ func newGateway(cfg *config.Config, clk *clock.Clock, log *zap.Logger, always []
 	if err := g.authority.load(); err != nil {
 		return nil, err
 	}
-	if g.records, err = openRecords(cfg, clk.Simulated(), log, always, outlets); err != nil {
+	if g.records, err = openRecords(cfg, clk, log, always, outlets); err != nil {
 		return nil, err
 	}
 	g.metrics = console.NewMetrics(console.Sources{
@@ -96,10 +95,12 @@ func newGateway(cfg *config.Config, clk *clock.Clock, log *zap.Logger, always []
 		Outlets:      outletsOf(outlets),
 		PolicyTime:   clk.Now,
 		NextBlocks:   func() map[string]time.Time { return g.policy().NextBlocks(clk.Now()) },
-		ClockTrusted: func() bool { return true },
+		ClockTrusted: clk.trusted,
+		ClockOffset:  func() time.Duration { return clk.Now().Sub(kernel.Read().Wall) },
 		CANotAfter:   g.authority.notAfter,
 	})
 	g.metrics.Reloaded(g.policy().Revision(), time.Now(), nil)
+	g.clock.start(g.clockTurned, log)
 	return g, nil
 }
 
@@ -163,6 +164,16 @@ func (g *gateway) authenticator() proxy.Authenticator {
 		return nil
 	}
 	return g.users
+}
+
+// instant is what the policy clock shows.
+func (g *gateway) instant() proxy.Instant {
+	at, trusted, turn := g.clock.read()
+	state := policy.ClockTrusted
+	if !trusted {
+		state = policy.ClockUntrusted
+	}
+	return proxy.Instant{At: at, State: state, Turn: turn}
 }
 
 // builtinPage is the template of refusals that serves where deny.page names none.
@@ -267,7 +278,7 @@ func (g *gateway) status() console.Status {
 		DatabaseError: behind,
 		CAProblem:     problem, CADue: due && problem == "",
 		Revision: g.policy().Revision(), ReloadError: g.reloads.lastError(),
-		Clock: g.clock.String(), Simulated: g.clock.Simulated(), PolicyTime: g.clock.Now(),
+		Clock: g.clock.status(), ClockNeeded: g.cfg.Clock.Untrusted == config.BlockGoverned,
 		RecordsFail: g.records.Failing(), RecordsNeeded: g.cfg.Audit.OnFailure == config.Block, RecordsLost: g.records.Lost(),
 		RecordsWaiting: g.records.Len(), Draining: g.draining.Load(),
 	}
@@ -318,6 +329,7 @@ func (g *gateway) close(ctx context.Context) (cut bool) {
 	if g.console != nil {
 		_ = g.console.Shutdown(flush)
 	}
+	g.clock.close() // which may record something
 	if err := g.records.close(flush); err != nil {
 		g.log.Error("records were not written", zap.Error(err))
 	}
@@ -436,6 +448,3 @@ func newOriginTLS() (*tls.Config, *x509.CertPool, error) {
 	roots.AddCert(authority.Certificate())
 	return issuer.ServerConfig("http/1.1"), roots, nil
 }
-
-// instant is what the policy clock shows.
-func (g *gateway) instant() proxy.Instant { return proxy.Instant{At: g.clock.Now()} }

@@ -1,11 +1,3 @@
-// Package clock is the edge clock: the one place that says what instant a policy is asked about.
-//
-// [System] is the machine's wall clock. [At] is a simulated clock for tests and rehearsals, which starts at a chosen
-// instant and runs at a chosen rate.
-//
-// The package does not notice that the machine's clock was set back, does not ask a time server, knows no time zones
-// (every instant is in UTC), and has no timers: what waits or times out uses real time. The law itself reads no clock;
-// it takes the instant as an argument.
 package clock
 
 import (
@@ -16,12 +8,12 @@ import (
 	"time"
 )
 
-// Clock tells the instant for policy. Its methods may be called from any goroutine.
-type Clock struct {
-	simulated bool
-	start     time.Time // where a simulated clock began
-	origin    time.Time // the real instant at which it began, with its monotonic reading
-	rate      float64
+// Simulated is a clock for tests and rehearsals. It has no mark, and is always trusted. Its methods may be called from any
+// goroutine.
+type Simulated struct {
+	start  time.Time // where it began
+	origin time.Time // the real instant at which it began, with its monotonic reading
+	rate   float64
 
 	// rate once more, as what a float64 is: mantissa * 2^exponent, with a whole mantissa.
 	mantissa *big.Int
@@ -34,36 +26,29 @@ var (
 	last  = time.Unix(0, math.MaxInt64).UTC() // 2262-04-11T23:47:16.854775807Z
 )
 
-// System returns the wall clock of the machine.
-func System() *Clock { return &Clock{} }
-
 // At returns a simulated clock that shows start now and runs rate times as fast as real time from here: 1 keeps pace, 0
 // stands still. Changes of the machine's wall clock do not move it. It stands still for good at
 // 2262-04-11T23:47:16.854775807Z, the last instant in 64 bits of nanoseconds since 1970; a start after that is that instant, and one
 // before the first such instant (in the year 1677) is the first.
 //
 // A rate that is negative, infinite or not a number is the caller's mistake, and panics.
-func At(start time.Time, rate float64) *Clock {
+func At(start time.Time, rate float64) *Simulated {
 	if !(rate >= 0) || math.IsInf(rate, 1) {
 		panic("clock: rate " + decimal(rate) + " is not a finite number from 0 up")
 	}
 	fraction, exponent := math.Frexp(rate)
-	return &Clock{
-		simulated: true,
-		start:     clamp(start),
-		origin:    time.Now(),
-		rate:      rate,
-		mantissa:  big.NewInt(int64(math.Ldexp(fraction, 53))),
-		exponent:  exponent - 53,
+	return &Simulated{
+		start:    clamp(start),
+		origin:   time.Now(),
+		rate:     rate,
+		mantissa: big.NewInt(int64(math.Ldexp(fraction, 53))),
+		exponent: exponent - 53,
 	}
 }
 
 // Now returns the instant for policy, in UTC and without a monotonic reading: two of them compare by what they say,
 // also when the machine slept or its wall clock was stepped in between.
-func (c *Clock) Now() time.Time {
-	if !c.simulated {
-		return c.Real()
-	}
+func (c *Simulated) Now() time.Time {
 	now := c.scaled(time.Since(c.origin))
 	now.Add(now, big.NewInt(c.start.UnixNano()))
 	if !now.IsInt64() {
@@ -72,23 +57,14 @@ func (c *Clock) Now() time.Time {
 	return time.Unix(0, now.Int64()).UTC()
 }
 
-// Real returns the machine's wall clock, in UTC and without a monotonic reading, also where Now is simulated.
-func (c *Clock) Real() time.Time { return time.Now().Round(0).UTC() }
-
-// Simulated reports whether the clock was made by At.
-func (c *Clock) Simulated() bool { return c.simulated }
-
-// String describes the clock for a log line: "system", or from where and at what rate it is simulated.
-func (c *Clock) String() string {
-	if !c.simulated {
-		return "system"
-	}
+// String describes the clock for a log line: from where and at what rate it is simulated.
+func (c *Simulated) String() string {
 	return fmt.Sprintf("simulated from %s at rate %s", c.start.Format(time.RFC3339Nano), decimal(c.rate))
 }
 
 // scaled returns the nanoseconds of a simulated clock in so many of real time, rounded to the nearest. It reckons in
 // whole numbers of any length: a float64 would lose nanoseconds after three months, and 64 bits would overflow.
-func (c *Clock) scaled(real time.Duration) *big.Int {
+func (c *Simulated) scaled(real time.Duration) *big.Int {
 	n := new(big.Int).Mul(big.NewInt(int64(real)), c.mantissa)
 	if c.exponent >= 0 {
 		return n.Lsh(n, uint(c.exponent))
