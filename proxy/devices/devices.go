@@ -77,6 +77,9 @@ func New(cfg Config) *Table {
 	}
 	t.known, t.leases = known, newLeaseReader(cfg.Leases, t.log)
 	t.book.Store(t.leases.read())
+	if len(cfg.Leases) > 0 {
+		t.log.Info("lease files read", zap.Int("leases", len(t.book.Load().leases)), zap.Int("devices_with_a_name", len(t.book.Load().names)))
+	}
 	return t
 }
 
