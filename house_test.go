@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"policy/clock":    nil,
 	"proxy/hello":     nil,
 	"proxy/divert":    nil,
+	"proxy/socks":     nil,
 	"proxy/login":     nil,
 	"proxy/devices":   {"policy/host"},
 	"policy/match":    {"policy/host"},
@@ -40,7 +41,7 @@ var mayImport = map[string][]string{
 	"audit/report":    {"audit", "policy", "policy/host"},
 	"certs":           {"policy/host"},
 	"config":          {"policy/host"},
-	"proxy":           {"policy", "policy/host", "policy/instant", "audit", "proxy/hello"},
+	"proxy":           {"policy", "policy/host", "policy/instant", "audit", "proxy/hello", "proxy/socks"},
 	"console":         {"policy", "audit"},
 	"cmd/gracegate": {
 		"policy", "policy/host", "policy/instant", "policy/match", "policy/source", "policy/catalog", "policy/clock", "policy/timeline", "policy/export",
