@@ -41,8 +41,9 @@ var rules = []struct {
 	check func(*Config) Errors
 }{
 	{keys: []string{"listen.proxy"}, check: checkProxyAddrs},
-	{keys: []string{"listen.transparent", "listen.proxy"}, check: checkTransparentAddrs},
-	{keys: []string{"listen.admin", "listen.proxy", "listen.transparent"}, check: checkAdminAddr},
+	{keys: []string{"listen.socks", "listen.proxy"}, check: checkSOCKSAddrs},
+	{keys: []string{"listen.transparent", "listen.proxy", "listen.socks"}, check: checkTransparentAddrs},
+	{keys: []string{"listen.admin", "listen.proxy", "listen.socks", "listen.transparent"}, check: checkAdminAddr},
 	{keys: []string{"listen.proxy-protocol"}, check: checkBalancers},
 	{keys: []string{"listen.admin", "admin.hosts", "admin.token-file"}, check: checkAdminOpen},
 	{keys: []string{"admin.token-file"}, needs: "admin.token-file", check: checkToken},
@@ -53,23 +54,31 @@ var rules = []struct {
 }
 
 func checkProxyAddrs(c *Config) Errors {
-	if len(c.Listen.Proxy) == 0 && len(c.Listen.Transparent) == 0 {
+	if len(c.Listen.Proxy)+len(c.Listen.SOCKS)+len(c.Listen.Transparent) == 0 {
 		return Errors{{Message: "no address to listen on", Hint: "name one such as 127.0.0.1:3128"}}
 	}
 	return checkTwice(c.Listen.Proxy)
 }
 
-func checkTransparentAddrs(c *Config) Errors {
-	problems := checkTwice(c.Listen.Transparent)
-	for _, a := range c.Listen.Transparent {
+func checkSOCKSAddrs(c *Config) Errors {
+	problems := checkTwice(c.Listen.SOCKS)
+	for _, a := range c.Listen.SOCKS {
 		problems = append(problems, checkShared(a, "listen.proxy", c.Listen.Proxy)...)
 	}
 	return problems
 }
 
+func checkTransparentAddrs(c *Config) Errors {
+	problems := checkTwice(c.Listen.Transparent)
+	for _, a := range c.Listen.Transparent {
+		problems = slices.Concat(problems, checkShared(a, "listen.proxy", c.Listen.Proxy), checkShared(a, "listen.socks", c.Listen.SOCKS))
+	}
+	return problems
+}
+
 func checkAdminAddr(c *Config) Errors {
-	return append(checkShared(c.Listen.Admin, "listen.proxy", c.Listen.Proxy),
-		checkShared(c.Listen.Admin, "listen.transparent", c.Listen.Transparent)...)
+	return slices.Concat(checkShared(c.Listen.Admin, "listen.proxy", c.Listen.Proxy), checkShared(c.Listen.Admin, "listen.socks", c.Listen.SOCKS),
+		checkShared(c.Listen.Admin, "listen.transparent", c.Listen.Transparent))
 }
 
 // checkTwice finds what stands more than once in a list.

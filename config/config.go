@@ -50,6 +50,10 @@ type Listen struct {
 	// every address; port 0 picks a free one. Default 127.0.0.1:3128.
 	Proxy []string
 
+	// SOCKS is the list of HOST:PORT, written like those of listen.proxy, on which clients reach the proxy by SOCKS5. Empty
+	// by default.
+	SOCKS []string
+
 	// Transparent is the list of HOST:PORT, written like those of listen.proxy, to which a packet filter sends the
 	// connections of clients that know of no proxy; on Linux only. Empty by default.
 	Transparent []string
@@ -59,7 +63,7 @@ type Listen struct {
 	Admin string
 
 	// ProxyProtocol is the list of prefixes and addresses of load balancers, which must tell their clients by the PROXY
-	// protocol (version 1 or 2) on listen.proxy; nobody else may. Empty by default.
+	// protocol (version 1 or 2) on listen.proxy and listen.socks; nobody else may. Empty by default.
 	ProxyProtocol []netip.Prefix
 }
 
@@ -83,8 +87,8 @@ type Clients struct {
 	// inner interfaces), prefixes and addresses; empty refuses everybody. Default loopback,private,on-link.
 	Allow []ClientRange
 
-	// Auth is the htpasswd file of bcrypt hashes by which clients log in to listen.proxy (Basic), in a file that not
-	// everybody can read; empty asks nobody. Empty by default.
+	// Auth is the htpasswd file of bcrypt hashes by which clients log in to listen.proxy (Basic) and listen.socks, in a
+	// file that not everybody can read; empty asks nobody. Empty by default.
 	Auth string
 }
 

@@ -44,6 +44,11 @@ var invalid = map[string][]string{
 	"listen-none":              {`:2:10: listen.proxy: no address to listen on (name one such as 127.0.0.1:3128)`},
 	"listen-port":              {`:2:11: listen.proxy: "127.0.0.1:65536" has a port that is larger than 65535 (write one such as 127.0.0.1:3128, [::1]:3128 or :3128)`},
 	"listen-twice":             {`:2:10: listen.proxy: the address "127.0.0.1:3128" stands twice`},
+	"listen-socks": {
+		`:3:10: listen.socks: the address "127.0.0.1:1080" stands twice`,
+		`:3:10: listen.socks: the address "127.0.0.1:3128" is in listen.proxy too (the two need ports of their own)`,
+		`:4:10: listen.admin: the address "127.0.0.1:1080" is in listen.socks too (the two need ports of their own)`,
+	},
 	"proxy-protocol-everybody": {
 		`:2:19: listen.proxy-protocol: "0.0.0.0/0" is everybody, and each could pass for any client (name the addresses of the load balancers)`,
 		`:2:19: listen.proxy-protocol: "::/0" is everybody, and each could pass for any client (name the addresses of the load balancers)`,

@@ -80,7 +80,7 @@ log:
 func TestRedactedIsJSON(t *testing.T) {
 	t.Parallel()
 	text, err := json.Marshal(Default().Redacted()["listen"])
-	if err != nil || string(text) != `{"admin":"127.0.0.1:9128","proxy":["127.0.0.1:3128"],"proxy-protocol":[],"transparent":[]}` {
+	if err != nil || string(text) != `{"admin":"127.0.0.1:9128","proxy":["127.0.0.1:3128"],"proxy-protocol":[],"socks":[],"transparent":[]}` {
 		t.Errorf("%s, %v", text, err)
 	}
 }

@@ -96,6 +96,11 @@ var settings = []*setting{
 		many[string]{listenAddr, func(c *Config) *[]string { return &c.Listen.Proxy }},
 	},
 	{
+		"listen.socks", "",
+		"the list of HOST:PORT, written like those of listen.proxy, on which clients reach the proxy by SOCKS5",
+		many[string]{listenAddr, func(c *Config) *[]string { return &c.Listen.SOCKS }},
+	},
+	{
 		"listen.transparent", "",
 		"the list of HOST:PORT, written like those of listen.proxy, to which a packet filter sends the connections of clients that know of no proxy; on Linux only",
 		many[string]{listenAddr, func(c *Config) *[]string { return &c.Listen.Transparent }},
@@ -107,7 +112,7 @@ var settings = []*setting{
 	},
 	{
 		"listen.proxy-protocol", "",
-		"the list of prefixes and addresses of load balancers, which must tell their clients by the PROXY protocol (version 1 or 2) on listen.proxy; nobody else may",
+		"the list of prefixes and addresses of load balancers, which must tell their clients by the PROXY protocol (version 1 or 2) on listen.proxy and listen.socks; nobody else may",
 		many[netip.Prefix]{prefix, func(c *Config) *[]netip.Prefix { return &c.Listen.ProxyProtocol }},
 	},
 	{
@@ -132,7 +137,7 @@ var settings = []*setting{
 	},
 	{
 		"clients.auth", "",
-		"the htpasswd file of bcrypt hashes by which clients log in to listen.proxy (Basic), in a file that not everybody can read; empty asks nobody",
+		"the htpasswd file of bcrypt hashes by which clients log in to listen.proxy (Basic) and listen.socks, in a file that not everybody can read; empty asks nobody",
 		path{one[string]{fileName, func(c *Config) *string { return &c.Clients.Auth }}},
 	},
 	{

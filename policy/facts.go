@@ -16,7 +16,7 @@ type Facts struct {
 	MAC    string // canonical: lower case, colons
 	Stage  Stage
 	Method string
-	Scheme string // http or https
+	Scheme string // http or https; socks5 for a tunnel that was asked for by that
 
 	Authority host.Name // of the request target, the CONNECT target, or where the packets of a Transparent flow went
 	Port      uint16

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"io"
-	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -24,25 +23,6 @@ const headerBuffer = 512
 // isBalancer tells whether a connection comes from a load balancer of the operator's.
 func (s *Server) isBalancer(peer netip.Addr) bool {
 	return slices.ContainsFunc(s.cfg.Balancers, func(p netip.Prefix) bool { return p.Contains(peer) })
-}
-
-// takeBalanced begins to serve a connection from a load balancer. Its client is not known before the balancer has told it; until then
-// it counts among all connections, and as nobody's.
-func (f *front) takeBalanced(c *net.TCPConn, balancer netip.AddrPort) {
-	seat, met := f.server.admission.connect(netip.Addr{})
-	if met != "" {
-		f.server.meets(met, occasion{client: balancer.Addr()})
-		f.server.door.turnAway(c, met)
-		return
-	}
-	l := newLane(f, c, netip.AddrPort{}, seat)
-	l.balancer = balancer
-	if !f.enter(l) {
-		_ = c.Close()
-		l.release()
-		return
-	}
-	go f.run(l)
 }
 
 // introduce has the load balancer tell who its client is, by the header of the PROXY protocol, without which nothing is taken from it.
@@ -66,7 +46,7 @@ func (l *lane) introduce() bool {
 	if met != "" {
 		s.meets(met, occasion{client: client.Addr()})
 		l.giveBack()
-		s.door.turnAway(l.tcp, met)
+		l.turnAway(l.tcp, met)
 		return false
 	}
 	l.seat = seat

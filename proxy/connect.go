@@ -28,35 +28,44 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, client netip.Ad
 		s.fault(w, r, badRequest("bad-target", err.Error()))
 		return
 	}
-	f := &flow{kind: "tunnel", started: time.Now(), client: client, url: "https://" + host.Join(name, port), to: hostPort{name, port}, facts: policy.Facts{
-		Client: client.Addr(), Stage: policy.StageAuthority, Method: r.Method, Scheme: "https", Authority: name, Port: port,
-	}}
-	if !s.login(r.Context(), w, askerOf(r), f, r.Header.Get("Proxy-Authorization")) {
-		return
+	f := newTunnelFlow(client, "https", name, port)
+	if s.login(r.Context(), w, askerOf(r), f, r.Header.Get("Proxy-Authorization")) {
+		s.tunnelTo(r.Context(), w, askerOf(r), f)
 	}
+}
+
+// newTunnelFlow is the flow of a client that asks for a tunnel, by CONNECT or by SOCKS.
+func newTunnelFlow(client netip.AddrPort, scheme string, name host.Name, port uint16) *flow {
+	return &flow{kind: "tunnel", started: time.Now(), client: client, url: scheme + "://" + host.Join(name, port), to: hostPort{name, port}, facts: policy.Facts{
+		Client: client.Addr(), Stage: policy.StageAuthority, Method: http.MethodConnect, Scheme: scheme, Authority: name, Port: port,
+	}}
+}
+
+// tunnelTo takes a client to where its tunnel is to lead, or tells it why not.
+func (s *Server) tunnelTo(ctx context.Context, w http.ResponseWriter, by asker, f *flow) {
 	s.judge(f)
 	if !s.portAllowed(f) {
-		s.wrongPort(w, askerOf(r), f)
+		s.wrongPort(w, by, f)
 		return
 	}
 	intercept := s.mustIntercept(f, &f.ruling)
 	if f.ruling.Verdict == policy.Block && !intercept {
-		s.refuse(w, askerOf(r), f)
+		s.refuse(w, by, f)
 		return
 	}
-	if !s.enter(w, askerOf(r), f) {
+	if !s.enter(w, by, f) {
 		return
 	}
 	if intercept {
 		s.intercept(w, f)
 		return
 	}
-	s.dialled(w, r, f)
+	s.dialled(ctx, w, by, f)
 }
 
-// dialled makes a tunnel of a CONNECT that may go on.
-func (s *Server) dialled(w http.ResponseWriter, r *http.Request, f *flow) {
-	ctx, cancel := context.WithCancel(r.Context())
+// dialled makes a tunnel of what may go on.
+func (s *Server) dialled(ctx context.Context, w http.ResponseWriter, by asker, f *flow) {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if lw, ok := w.(*laneWriter); ok {
 		defer lw.lane.whileClientStays(cancel)()
@@ -72,9 +81,9 @@ func (s *Server) dialled(w http.ResponseWriter, r *http.Request, f *flow) {
 	up, err := s.dial(ctx, f.to.name, f.to.port)
 	if err != nil {
 		if f.endedBy() == "cut" {
-			s.refuse(w, askerOf(r), f)
+			s.refuse(w, by, f)
 		} else {
-			s.unreachable(w, r, f, err)
+			s.unreachable(w, by, f, err)
 		}
 		return
 	}
@@ -148,16 +157,19 @@ func (s *Server) guarded(w http.ResponseWriter, by asker, f *flow, a *refusal) {
 	s.refusals.write(w, by, a)
 }
 
-// unreachable records and answers a CONNECT whose target could not be dialled.
-func (s *Server) unreachable(w http.ResponseWriter, r *http.Request, f *flow, err error) {
+// unreachable records and answers a client whose target could not be dialled.
+func (s *Server) unreachable(w http.ResponseWriter, by asker, f *flow, err error) {
 	why := failureOf(err)
+	if lw, ok := w.(*laneWriter); ok {
+		lw.why = why
+	}
 	f.status = why.status
 	f.end(why.reason)
 	s.noteFailure(f, err)
 	s.count(f)
 	a := s.about(f, why.refusal())
 	s.record(f, f.last())
-	s.answers(why).write(w, askerOf(r), a)
+	s.answers(why).write(w, by, a)
 }
 
 // answers is how a failure is answered: want of descriptors is a limit, which asks for a pause of its own.

@@ -1,7 +1,8 @@
 // Package proxy is the road: it accepts clients, finds out what they ask for, asks the gate, and acts.
 //
 // Data flows one way: listen, identify, decide, act, record. The front (front.go) owns every accepted connection. One
-// that a load balancer made begins with who its client is (balancer.go). The front reads the heads itself, and serves CONNECT and the simplest plain requests in its fast lane (lane.go); everything else goes, with every
+// that a load balancer made begins with who its client is (balancer.go); one by SOCKS5 shakes hands, and is then what a CONNECT is
+// (sockslane.go). The front reads the heads itself, and serves CONNECT and the simplest plain requests in its fast lane (lane.go); everything else goes, with every
 // byte that came, to net/http and goproxy (plain.go), behind a filter that lets nothing through that two readers could read
 // differently (framing.go). CONNECT becomes a tunnel (connect.go, tunnel.go), which relays by splice(2) once it moves much
 // (relay.go), or, where the policy must see the requests in it and there is an [Issuer], an interception (intercept.go): net/http

@@ -10,7 +10,7 @@ import (
 // Fault says why a message was not let through. It is the error that reading a request body returns if the body is at
 // fault; a head at fault arrives as a request for [FaultOf].
 type Fault struct { //nolint:errname // a fault of the client, first of all an answer to it
-	Status int    // of the answer: 400, 408, 431, 501 or 505
+	Status int    // of the answer: 400, 408, 431, 501 or 505; 0: the client does not speak HTTP
 	Code   string // one word: "bare-lf"
 	Detail string // what is wrong, in lower case; quotes nothing of the message, so it is safe to log and to show
 }

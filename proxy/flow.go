@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 	"github.com/gracegate/gracegate/audit"
 	"github.com/gracegate/gracegate/policy"
 	"github.com/gracegate/gracegate/policy/host"
+	"github.com/gracegate/gracegate/proxy/socks"
 )
 
 // flow is one request or tunnel, from its head to its record.
@@ -112,6 +114,28 @@ func (f *flow) setCut(cut func()) {
 func (f *flow) breakOff(side string) {
 	f.broken = true
 	f.end(side)
+}
+
+// established tells a client that its CONNECT has come about.
+const established = "HTTP/1.1 200 Connection established\r\n\r\n"
+
+// establish tells the client, in its protocol, that what it says from now on is carried.
+func (f *flow) establish(client io.Writer) error {
+	f.status = http.StatusOK
+	answer := []byte(established)
+	if f.facts.Scheme == schemeSOCKS {
+		answer = socks.Succeeded.Bytes()
+	}
+	_, err := client.Write(answer)
+	return err
+}
+
+// httpStatus is the status that the client was told; 0 if it was told none, or does not speak HTTP.
+func (f *flow) httpStatus() int {
+	if f.facts.Scheme == schemeSOCKS {
+		return 0
+	}
+	return f.status
 }
 
 func (f *flow) endedBy() string {
@@ -274,7 +298,7 @@ func (f *flow) asRecord(event audit.Event, ungoverned bool, why *reasons) *audit
 		Method: f.facts.Method, Scheme: f.facts.Scheme, Host: f.named(), Port: f.facts.Port, URL: f.url, Path: f.facts.Path,
 		SNI: f.facts.SNI, Hello: f.facts.Hello, ECH: f.facts.ECH, ALPN: f.facts.ALPN,
 		Verdict: d.Verdict, State: d.State, Need: d.Need, Would: d.Would, Cause: d.Cause(), Revision: d.Revision(),
-		Clock: f.facts.Clock, Reasons: why.of(&f.ruling, &f.facts), Guard: f.guard, Upstream: f.upstream, Status: f.status, BytesIn: f.in.Load(), BytesOut: f.out.Load(),
+		Clock: f.facts.Clock, Reasons: why.of(&f.ruling, &f.facts), Guard: f.guard, Upstream: f.upstream, Status: f.httpStatus(), BytesIn: f.in.Load(), BytesOut: f.out.Load(),
 		Duration: now.Sub(f.started), Ended: f.ended,
 	}
 	if f.facts.Transparent {

@@ -40,27 +40,37 @@ func newFront(s *Server) *front {
 
 // take begins to serve an accepted connection.
 func (f *front) take(c *net.TCPConn) {
-	if client, _ := addresses(c); f.server.isBalancer(client.Addr()) {
-		f.takeBalanced(c, client)
-		return
-	}
-	f.begin(c, hostPort{}, f.server.door.turnAway)
+	f.begin(c, entrance{turnAway: f.server.door.turnAway})
 }
 
-// begin begins to serve a connection, which a packet filter took from dest on its way there unless that is zero.
-func (f *front) begin(c *net.TCPConn, dest hostPort, turnAway func(*net.TCPConn, limitName)) {
-	client, zoned := addresses(c)
-	seat, met := f.server.admission.connect(client.Addr())
+// entrance is how a connection came.
+type entrance struct {
+	socks    bool                          // its client speaks SOCKS
+	dest     hostPort                      // from which a packet filter took it on its way there; zero if it was made to this proxy
+	turnAway func(*net.TCPConn, limitName) // tells a client that it has met a limit, and closes
+}
+
+// begin begins to serve a connection.
+func (f *front) begin(c *net.TCPConn, came entrance) {
+	peer, zoned := addresses(c)
+	client := peer.Addr()
+	balanced := came.dest.name.IsZero() && f.server.isBalancer(client)
+	if balanced {
+		client = netip.Addr{} // not known before the balancer has told it: until then the connection is nobody's
+	}
+	seat, met := f.server.admission.connect(client)
 	if met != "" {
-		f.server.meets(met, occasion{client: client.Addr()})
-		turnAway(c, met)
+		f.server.meets(met, occasion{client: peer.Addr()})
+		came.turnAway(c, met)
 		return
 	}
-	if !f.server.cfg.Clients.Allowed(zoned) {
-		client = netip.AddrPort{}
+	l := newLane(f, c, netip.AddrPort{}, seat)
+	l.entrance = came
+	if balanced {
+		l.balancer = peer
+	} else if f.server.cfg.Clients.Allowed(zoned) {
+		l.client = peer
 	}
-	l := newLane(f, c, client, seat)
-	l.dest = dest
 	if !f.enter(l) {
 		_ = c.Close()
 		l.release()

@@ -80,6 +80,8 @@ func checkMethod(b []byte) *Fault {
 		case httpguts.IsTokenRune(rune(c)) && i < maxMethod:
 		case i > 0 && (c == ' ' || c == '\r' || c == '\n'):
 			return nil
+		case i == 0 && c == 5:
+			return badRequest("socks", "this looks like SOCKS5, which is for listen.socks")
 		case i == 0 && c == 0x16:
 			return badRequest("tls", "this looks like TLS, but the proxy is spoken to in plain HTTP")
 		case i == 0 && (c == '\r' || c == '\n'):

@@ -26,7 +26,7 @@ var badHeads = []struct {
 	{"nothing but a line end", "\r\n\r\n", 400, "request-line"},
 	{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "tls"},
 	{"SSH", "SSH-2.0-OpenSSH_9.6p1\r\n", 400, "method"},
-	{"SOCKS", "\x05\x01\x00", 400, "method"},
+	{"SOCKS", "\x05\x01\x00", 400, "socks"},
 	{"a blank first", " GET / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "method"},
 	{"NUL in the method", "GE\x00T / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "method"},
 	{"a method that never ends", strings.Repeat("A", 21), 400, "method"},

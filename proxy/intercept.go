@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
-	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -28,8 +27,6 @@ type Issuer interface {
 	// protocols (ALPN).
 	ServerConfig(nextProtos ...string) *tls.Config
 }
-
-const established = "HTTP/1.1 200 Connection established\r\n\r\n"
 
 // interception is a connection of which the policy must see the requests. This gateway answers the client's hello itself; the
 // requests inside go through the gate one by one, in the fast lane (lane.go) or by net/http (inner.go), and to their origin over another
@@ -150,11 +147,10 @@ func (i *interception) reset() {
 func (i *interception) run() {
 	defer i.survive()
 	s, f := i.server, i.flow
-	if _, err := io.WriteString(i.Conn, established); err != nil {
+	if err := f.establish(i.Conn); err != nil {
 		i.fail("client")
 		return
 	}
-	f.status = http.StatusOK
 	if !i.identify() {
 		i.fail("client")
 		return

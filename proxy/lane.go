@@ -24,15 +24,15 @@ import (
 // The same lane serves the inside of an intercepted connection over HTTP/1.1. What it reads and writes is TLS then; what ends the
 // connection or looks at it without waiting is done to TCP in either case, since closing TLS waits for locks and for the client.
 type lane struct {
+	entrance
 	front  *front
 	server *Server
 	conn   clientConn    // what is read and written: tcp itself, or TLS
 	inner  *interception // beneath that TLS; nil outside of intercepted connections
 	tcp    *net.TCPConn
 	raw    syscall.RawConn
-	client netip.AddrPort // as the policy takes it
+	client netip.AddrPort // as the policy takes it; zero: it may not come in
 	remote netip.AddrPort // the client's address, where the socket's is that of the balancer; zero elsewhere
-	dest   hostPort       // from which a packet filter took the connection on its way there; zero if it was made to this proxy
 	device device         // of the client, once a request was judged
 	state  laneState
 
@@ -112,6 +112,10 @@ func (l *lane) run() {
 		}
 	}()
 	if l.balancer.IsValid() && !l.introduce() || l.redirected() && !l.arrive() {
+		return
+	}
+	if l.socks {
+		l.serveSOCKS()
 		return
 	}
 	for l.readHead() && l.serve() {

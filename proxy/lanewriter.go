@@ -15,6 +15,9 @@ type laneWriter struct {
 	lane    *lane
 	closing bool // the connection ends behind the answer
 
+	words func(status int, why failure) []byte // an answer in the protocol of a client that does not speak HTTP; nil: it does
+	why   failure                              // of the dial
+
 	answered bool
 	err      error
 	taken    bool // by a tunnel
@@ -24,6 +27,10 @@ type laneWriter struct {
 func (w *laneWriter) page(p *page, by asker, t told) {
 	l := w.lane
 	w.answered = true
+	if w.words != nil {
+		w.err = l.send(w.words(p.status, w.why))
+		return
+	}
 	w.closing = w.closing || p.closing || by.connect || l.retired()
 	out := appendStatus(l.reply[:0], p.status)
 	out = append(out, p.fields...)

@@ -45,6 +45,12 @@ func (s *Server) login(ctx context.Context, w http.ResponseWriter, by asker, f *
 		s.refusals.write(w, by, loginRefusal("This proxy wants to know who asks. Log in with your user name and password."))
 		return false
 	}
+	return s.checkLogin(ctx, w, by, f, user, password)
+}
+
+// checkLogin checks a name and a password, and notes the user of the flow. It is false if the client was answered instead. An empty name
+// is one that could not be read.
+func (s *Server) checkLogin(ctx context.Context, w http.ResponseWriter, by asker, f *flow, user, password string) bool {
 	if user != "" {
 		if lw, ok := w.(*laneWriter); ok {
 			var cancel context.CancelFunc
@@ -97,14 +103,19 @@ func basicCredentials(field string) (user, password string, sent bool) {
 		return "", "", true
 	}
 	text, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil || !utf8.Valid(text) {
+	if err != nil {
 		return "", "", true
 	}
 	user, password, found := strings.Cut(string(text), ":")
-	if !found || strings.ContainsFunc(user, unicode.IsControl) || strings.ContainsFunc(password, unicode.IsControl) {
+	if !found || !readable(user) || !readable(password) {
 		return "", "", true
 	}
 	return user, password, true
+}
+
+// readable tells whether a name or a password is one: UTF-8 without control characters.
+func readable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
 // LogOut ends every open flow of a user who is not known any more: the tunnels and intercepted connections that stay open by themselves.

@@ -50,7 +50,7 @@ func (q *quiet) refused(f *flow) {
 		vendor, _ := f.ruling.Endpoint()
 		return []zap.Field{
 			zap.String("kind", cause.Kind), zap.String("vendor", vendor), zap.String("state", f.ruling.State.String()),
-			zap.String("method", f.facts.Method), zap.Int("status", f.status),
+			zap.String("method", f.facts.Method), zap.Int("status", f.httpStatus()),
 		}
 	})
 }
@@ -113,7 +113,11 @@ func (q *quiet) balancer(from netip.Addr, err error) {
 // fault tells of a request that is not understood, or could be understood in two ways.
 func (q *quiet) fault(client netip.Addr, fault *Fault) {
 	q.storms.say(foldKey{aboutFault, client, fault.Code}, occasion{client: client}, func() []zap.Field {
-		return []zap.Field{zap.Int("status", fault.Status), zap.String("detail", fault.Detail)}
+		detail := zap.String("detail", fault.Detail)
+		if fault.Status == 0 {
+			return []zap.Field{detail}
+		}
+		return []zap.Field{zap.Int("status", fault.Status), detail}
 	})
 }
 

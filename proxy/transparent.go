@@ -60,7 +60,7 @@ func (f *front) takeTransparent(c *net.TCPConn, listener netip.AddrPort) {
 		resetConn(c)
 		return
 	}
-	f.begin(c, hostPort{host.FromAddr(to.Addr()), to.Port()}, func(c *net.TCPConn, _ limitName) { resetConn(c) })
+	f.begin(c, entrance{dest: hostPort{host.FromAddr(to.Addr()), to.Port()}, turnAway: func(c *net.TCPConn, _ limitName) { resetConn(c) }})
 }
 
 // loops tells why a connection would lead back here, or "". One to the listener itself was sent by nobody's packet filter: there is

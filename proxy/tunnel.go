@@ -47,11 +47,10 @@ func (t *tunnel) run() {
 	t.running.Store(1)
 	t.startWatch()
 	defer t.leave()
-	if _, err := io.WriteString(t.down.TCPConn, established); err != nil {
+	if err := t.flow.establish(t.down.TCPConn); err != nil {
 		t.flow.end("client")
 		return
 	}
-	t.flow.status = 200
 	t.running.Add(1)
 	go t.runDown() // the origin may be the one that speaks first
 	held, ok := t.identify()

@@ -14,8 +14,8 @@ import (
 // passed are the listeners that a service manager opened for this process (sd_listen_fds(3)). They take the place of those that
 // the settings name.
 type passed struct {
-	proxies, transparent []net.Listener
-	admin                net.Listener
+	proxies, socks, transparent []net.Listener
+	admin                       net.Listener
 }
 
 // takePassed takes over what was passed. On an error the process has no use for the rest.
@@ -49,6 +49,9 @@ func (p *passed) take(f *os.File) error {
 	case name == "proxy" || unnamed:
 		p.proxies = append(p.proxies, l)
 		return nil
+	case name == "socks":
+		p.socks = append(p.socks, l)
+		return nil
 	case name == "transparent":
 		p.transparent = append(p.transparent, l)
 		return nil
@@ -61,7 +64,7 @@ func (p *passed) take(f *os.File) error {
 		err = fmt.Errorf("socket %q of the service manager is for nothing here", name)
 	}
 	_ = l.Close()
-	return invalid(err, "FileDescriptorName= is proxy or transparent, any number of times, or admin, once")
+	return invalid(err, "FileDescriptorName= is proxy, socks or transparent, any number of times, or admin, once")
 }
 
 // mayBeTransparent refuses transparent listeners on a system that cannot tell where connections were to go.
@@ -82,7 +85,7 @@ func (g *gateway) openListeners(ctx context.Context) error {
 		}
 		return l, nil
 	}
-	g.proxies, g.transparent, g.admin = g.passed.proxies, g.passed.transparent, g.passed.admin
+	g.proxies, g.socks, g.transparent, g.admin = g.passed.proxies, g.passed.socks, g.passed.transparent, g.passed.admin
 	if g.admin != nil {
 		if err := g.cfg.Admin.MayListen(g.admin.Addr().String()); err != nil {
 			return invalid(fmt.Errorf("socket %q of the service manager: %w", "admin", err), "")
@@ -94,6 +97,7 @@ func (g *gateway) openListeners(ctx context.Context) error {
 		addrs     []string
 	}{
 		{&g.proxies, "listen.proxy", g.cfg.Listen.Proxy},
+		{&g.socks, "listen.socks", g.cfg.Listen.SOCKS},
 		{&g.transparent, "listen.transparent", g.cfg.Listen.Transparent},
 	} {
 		if len(*kind.listeners) > 0 {

@@ -167,6 +167,9 @@ func announce(cfg *config.Config, p *policy.Policy, clk *edgeClock, log *zap.Log
 // announceListeners says where clients are taken.
 func announceListeners(cfg *config.Config, at addresses, log *zap.Logger) {
 	fields := []zap.Field{zap.Strings("proxy", at.Proxy), zap.String("admin", at.Admin)}
+	if len(at.SOCKS) > 0 {
+		fields = append(fields, zap.Strings("socks", at.SOCKS))
+	}
 	if len(at.Transparent) > 0 {
 		fields = append(fields, zap.Strings("transparent", at.Transparent))
 	}

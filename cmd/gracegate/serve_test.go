@@ -20,7 +20,7 @@ import (
 
 // The commands of a script that runs a gateway:
 //
-//	serve [FLAG...]     run gracegate serve on free ports, with its records in its log, and wait until it is ready; $PROXY and $ADMIN are its addresses. With
+//	serve [FLAG...]     run gracegate serve on free ports, with its records in its log, and wait until it is ready; $PROXY and $ADMIN are its addresses, and $SOCKS, if there is a listener for it. With
 //	                    $OPEN_FILES that is its limit of open files, and it may not raise it
 //	origin              run gracegate demo's origins on free ports; $ORIGIN and $ORIGIN_TLS are their addresses
 //	logged PATTERN      wait for a line in the log of serve, after the one that was waited for last; it is the standard output
@@ -62,11 +62,14 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	b.waitForFile(ts, watcher, ready)
 
 	var addresses struct {
-		Proxy []string
-		Admin string
+		Proxy, SOCKS []string
+		Admin        string
 	}
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(ready)), &addresses))
 	ts.Setenv("PROXY", addresses.Proxy[0])
+	if len(addresses.SOCKS) > 0 {
+		ts.Setenv("SOCKS", addresses.SOCKS[0])
+	}
 	ts.Setenv("ADMIN", addresses.Admin)
 }
 

@@ -17,8 +17,8 @@ import (
 // The commands of a script in which the gateway runs as a service:
 //
 //	systemd [NAME...] [-- FLAG...] run gracegate serve as systemd would, with a socket of each FileDescriptorName, which may be
-//	                               empty. It listens on a free port of loopback; $PROXY is the last that is not called admin,
-//	                               $ADMIN the one that is. $WATCHDOG_USEC is passed on.
+//	                               empty. It listens on a free port of loopback; $ADMIN and $SOCKS are the last ones that are
+//	                               called so, $PROXY the last one that is not. $WATCHDOG_USEC is passed on.
 //	notified PATTERN               wait for a message to systemd that matches, its lines joined by spaces, after the one that was
 //	                               waited for last; it is the standard output
 
@@ -47,8 +47,8 @@ func scriptSystemd(ts *testscript.TestScript, neg bool, args []string) {
 		defer f.Close()
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 		variable := "PROXY"
-		if name == "admin" {
-			variable = "ADMIN"
+		if name == "admin" || name == "socks" {
+			variable = strings.ToUpper(name)
 		}
 		ts.Setenv(variable, l.Addr().String())
 	}

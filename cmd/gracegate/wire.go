@@ -49,6 +49,7 @@ type gateway struct {
 	passed      passed // by the service manager
 
 	proxies     []net.Listener
+	socks       []net.Listener
 	transparent []net.Listener
 	admin       net.Listener
 	server      *proxy.Server
@@ -286,10 +287,13 @@ func (g *gateway) status() console.Status {
 
 // serve runs every listener until close, or until one fails.
 func (g *gateway) serve() error {
-	errs := make(chan error, len(g.proxies)+len(g.transparent)+1)
+	errs := make(chan error, len(g.listeners()))
 	var running sync.WaitGroup
 	for _, l := range g.proxies {
 		running.Go(func() { errs <- g.server.Serve(l) })
+	}
+	for _, l := range g.socks {
+		running.Go(func() { errs <- g.server.ServeSOCKS(l) })
 	}
 	for _, l := range g.transparent {
 		running.Go(func() { errs <- g.server.ServeTransparent(l) })
@@ -337,7 +341,7 @@ func (g *gateway) close(ctx context.Context) (cut bool) {
 }
 
 func (g *gateway) listeners() []net.Listener {
-	all := slices.Concat(g.proxies, g.transparent)
+	all := slices.Concat(g.proxies, g.socks, g.transparent)
 	if g.admin != nil {
 		all = append(all, g.admin)
 	}
@@ -347,6 +351,7 @@ func (g *gateway) listeners() []net.Listener {
 // addresses are those of the listeners, as the ready file has them.
 type addresses struct {
 	Proxy       []string `json:"proxy"`
+	SOCKS       []string `json:"socks,omitempty"`
 	Transparent []string `json:"transparent,omitempty"`
 	Admin       string   `json:"admin"`
 }
@@ -355,6 +360,9 @@ func (g *gateway) addresses() addresses {
 	a := addresses{Proxy: []string{}}
 	for _, l := range g.proxies {
 		a.Proxy = append(a.Proxy, l.Addr().String())
+	}
+	for _, l := range g.socks {
+		a.SOCKS = append(a.SOCKS, l.Addr().String())
 	}
 	for _, l := range g.transparent {
 		a.Transparent = append(a.Transparent, l.Addr().String())
