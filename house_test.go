@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"policy":          {"policy/host", "policy/instant", "policy/match"},
 	"policy/source":   {"policy", "policy/host", "policy/instant"},
 	"policy/catalog":  {"policy", "policy/source"},
+	"policy/lint":     {"policy", "policy/host", "policy/instant"},
 	"policy/export":   {"policy", "policy/host", "policy/instant"},
 	"policy/timeline": {"policy", "policy/host"},
 	"audit":           {"policy", "policy/host"},
@@ -44,7 +45,7 @@ var mayImport = map[string][]string{
 	"proxy":           {"policy", "policy/host", "policy/instant", "audit", "proxy/hello", "proxy/socks"},
 	"console":         {"policy", "audit"},
 	"cmd/gracegate": {
-		"policy", "policy/host", "policy/instant", "policy/match", "policy/source", "policy/catalog", "policy/clock", "policy/timeline", "policy/export",
+		"policy", "policy/host", "policy/instant", "policy/match", "policy/source", "policy/catalog", "policy/clock", "policy/timeline", "policy/export", "policy/lint",
 		"proxy", "proxy/hello", "proxy/divert", "proxy/devices", "proxy/login", "audit", "audit/journal", "audit/sqlite", "audit/index", "audit/report", "certs", "config", "console",
 	},
 }

@@ -143,6 +143,10 @@ type Policy struct {
 	// RFC 3339 instant with an offset only what was published by then. Default all.
 	KnownAt KnownAt
 
+	// MaxAge is the age of the catalogue's newest checked source above which gracegate lint warns; 0 is no limit. Default
+	// 400d; at least 1d, at most 3650d.
+	MaxAge time.Duration
+
 	// Reload is whether policy, waivers, catalogue, users and certificate authority are read again when their files change;
 	// SIGHUP does it in any case. Default true.
 	Reload bool

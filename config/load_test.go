@@ -69,6 +69,7 @@ func everySetting() []spelled {
 			"policy.known-at", "clock", "all", "2024-09-29T00:00:00.5-04:00",
 			"all", "clock", "all", "2024-09-29T00:00:00.5-04:00",
 		},
+		{"policy.max-age", "0", "30d", "24h", "400d", "0", "30d", "1d"},
 		{"policy.reload", "false", "TRUE", "false", true, false, true, false},
 		{
 			"clock.at", "2024-09-28T23:59:50-04:00", "2024-09-28T23:59:50Z", "2024-09-28T23:59:50.000000001+05:30",
@@ -307,7 +308,7 @@ func TestGroups(t *testing.T) {
 	var names []string
 	flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 	want := []string{
-		"config", "policy-catalog", "policy-catalog-only", "policy-file", "policy-known-at", "policy-reload",
+		"config", "policy-catalog", "policy-catalog-only", "policy-file", "policy-known-at", "policy-max-age", "policy-reload",
 		"policy-waivers",
 		"upstream-allow", "upstream-ca-file", "upstream-hosts", "upstream-ports", "upstream-resolver",
 	}

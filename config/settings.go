@@ -196,6 +196,11 @@ var settings = []*setting{
 		one[KnownAt]{horizon, func(c *Config) *KnownAt { return &c.Policy.KnownAt }},
 	},
 	{
+		"policy.max-age", "400d",
+		"the age of the catalogue's newest checked source above which gracegate lint warns; 0 is no limit",
+		one[time.Duration]{orZero(duration, between(duration, day, 3650*day)), func(c *Config) *time.Duration { return &c.Policy.MaxAge }},
+	},
+	{
 		"policy.reload", "true",
 		"whether policy, waivers, catalogue, users and certificate authority are read again when their files change; SIGHUP does it in any case",
 		one[bool]{truth, func(c *Config) *bool { return &c.Policy.Reload }},

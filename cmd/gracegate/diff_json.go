@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"io"
 	"time"
 
@@ -74,10 +73,7 @@ func (d *difference) writeJSON(w io.Writer) error {
 	if d.corpus != nil {
 		j.Corpus = d.corpus.json()
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(j)
+	return writeIndented(w, j)
 }
 
 func newDestinationJSON(d *policy.Destination) destinationJSON {

@@ -69,6 +69,7 @@ func newRoot() *cobra.Command {
 		newTest(),
 		newExport(),
 		newTimeline(),
+		newLint(),
 		newReport(),
 		newAudit(),
 		newWaiver(usesOf),

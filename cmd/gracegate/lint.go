@@ -1,0 +1,184 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gracegate/gracegate/config"
+	"github.com/gracegate/gracegate/policy"
+	"github.com/gracegate/gracegate/policy/lint"
+)
+
+func newLint() *cobra.Command {
+	var at, failOn, sarif string
+	var only, disabled []string
+	var asJSON, whole, list bool
+	cmd := &cobra.Command{
+		Use:   "lint [FILE]",
+		Short: "Look for what is valid in the policy, and most likely not meant",
+		Long: "Look for what is valid in a policy and most likely not meant: a waiver that changes nothing, a rule that never decides, a date\n" +
+			"that somebody assumed. FILE is the operator's policy, else the configured one; it is linted with its waivers and the\n" +
+			"catalogue. A line \"# lint:disable CHECK REASON\" above an entry, or at the end of its first line, silences a check there.",
+		Example: "  gracegate lint policy.yaml\n  gracegate lint --list",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return invalid(fmt.Errorf("lint takes one policy file, not %d", len(args)), "gracegate lint policy.yaml")
+			}
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	config.AddFlags(f, config.GroupPolicy)
+	f.StringVar(&at, "at", "", "the present `instant`, RFC 3339 with an offset (default now)")
+	f.StringSliceVar(&only, "check", nil, "only these `checks`")
+	f.StringSliceVar(&disabled, "disable", nil, "not these `checks`")
+	f.BoolVar(&whole, "catalog", false, "lint the catalogue as well")
+	f.StringVar(&failOn, "fail-on", "error", "exit with 3 from this `severity` on: error, warning or info")
+	f.BoolVar(&asJSON, "json", false, "print JSON")
+	f.StringVar(&sarif, "sarif", "", "also write SARIF 2.1.0 to this `file`, - is standard output")
+	f.BoolVar(&list, "list", false, "list the checks")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if list {
+			return listChecks(cmd.OutOrStdout())
+		}
+		if !slices.Contains(severities, lint.Severity(failOn)) {
+			return invalid(fmt.Errorf("--fail-on %q is no severity", failOn), "error, warning or info")
+		}
+		for _, name := range slices.Concat(only, disabled) {
+			if err := knownCheck(name); err != nil {
+				return err
+			}
+		}
+		cfg, err := config.Load(cmd.Flags())
+		if err != nil {
+			return err
+		}
+		if len(args) == 1 {
+			cfg.Policy.File = args[0]
+		}
+		l := law{cfg: cfg}
+		p, err := l.build(nil)
+		if err != nil {
+			return err
+		}
+		s := &lint.Subject{Policy: p, Now: time.Now(), MaxAge: cfg.Policy.MaxAge, Catalog: whole}
+		if at != "" {
+			if s.Now, err = parseAt("at", at); err != nil {
+				return err
+			}
+		}
+		found := lint.Run(s, func(check string) bool {
+			return (len(only) == 0 || slices.Contains(only, check)) && !slices.Contains(disabled, check)
+		})
+		texts := newExcerpts(&l)
+		if found, err = texts.unsilenced(found); err != nil {
+			return err
+		}
+		out := &findings{list: found, texts: texts}
+		write := out.writeText
+		switch {
+		case sarif == "-":
+			write = out.writeSARIF
+		case asJSON:
+			write = out.writeJSON
+		}
+		if sarif != "" && sarif != "-" {
+			if err := writeWhole(sarif, out.writeSARIF); err != nil {
+				return err
+			}
+		}
+		if err := write(cmd.OutOrStdout()); err != nil {
+			return failed(err, "")
+		}
+		if out.worst(lint.Severity(failOn)) {
+			return &codedError{code: exitMatched}
+		}
+		return nil
+	}
+	return cmd
+}
+
+// severities in order, the worst first.
+var severities = []lint.Severity{lint.Error, lint.Warning, lint.Info}
+
+func knownCheck(name string) error {
+	var names []string
+	for _, c := range lint.Checks() {
+		names = append(names, c.Name)
+	}
+	if slices.Contains(names, name) {
+		return nil
+	}
+	return invalid(fmt.Errorf("no check is called %q", name), policy.Known(name, names))
+}
+
+// findings are what was found, with the texts of the files.
+type findings struct {
+	list  []lint.Finding
+	texts *excerpts
+}
+
+// worst tells whether a finding is as bad as a severity, or worse.
+func (f *findings) worst(than lint.Severity) bool {
+	limit := slices.Index(severities, than)
+	return slices.ContainsFunc(f.list, func(x lint.Finding) bool { return slices.Index(severities, x.Severity) <= limit })
+}
+
+// excerpts has the lines of the files that findings are about.
+type excerpts struct{ files map[string][]string }
+
+// newExcerpts takes the operator's files as they were compiled; those of a catalogue's directory are read when they are needed.
+func newExcerpts(l *law) *excerpts {
+	x := &excerpts{files: map[string][]string{}}
+	files, _ := l.operatorFiles() // it was compiled: all could be read
+	x.files[files.policy.Name] = strings.Split(string(files.policy.Data), "\n")
+	for _, w := range files.waivers {
+		x.files[w.Name] = strings.Split(string(w.Data), "\n")
+	}
+	return x
+}
+
+// line returns a line of a file, counted from 1; "" where it cannot be had.
+func (x *excerpts) line(pos policy.Pos, n int) string {
+	lines, ok := x.files[pos.File]
+	if !ok {
+		if f, err := readPolicyFile(pos.File); err == nil {
+			lines = strings.Split(string(f.Data), "\n")
+		}
+		x.files[pos.File] = lines
+	}
+	if n < 1 || n > len(lines) {
+		return ""
+	}
+	return strings.TrimRight(lines[n-1], "\r")
+}
+
+const silencer = "# lint:disable "
+
+// unsilenced leaves out what comments in the files silence. One without a reason, or for a check that there is not, is an error.
+func (x *excerpts) unsilenced(found []lint.Finding) (left []lint.Finding, err error) {
+	for _, f := range found {
+		silenced := false
+		for _, n := range []int{f.Pos.Line - 1, f.Pos.Line} {
+			line := x.line(f.Pos, n)
+			_, comment, ok := strings.Cut(line, silencer)
+			if !ok || n < f.Pos.Line && !strings.HasPrefix(strings.TrimSpace(line), silencer) { // that of the line above is about it
+				continue
+			}
+			check, reason, _ := strings.Cut(strings.TrimSpace(comment), " ")
+			at := policy.Pos{File: f.Pos.File, Line: n, Column: strings.Index(line, silencer) + 1}
+			if knownCheck(check) != nil || strings.TrimSpace(reason) == "" {
+				return nil, policy.Problems{{Pos: at, Message: fmt.Sprintf("%q does not name a check and a reason", strings.TrimSpace(silencer+comment)), Hint: silencer + f.Check + " why it is meant"}}
+			}
+			silenced = silenced || check == f.Check
+		}
+		if !silenced {
+			left = append(left, f)
+		}
+	}
+	return left, nil
+}

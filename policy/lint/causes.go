@@ -1,0 +1,79 @@
+package lint
+
+import (
+	"fmt"
+
+	"github.com/gracegate/gracegate/policy"
+)
+
+// cause is a rule or waiver that makes a difference somewhere.
+type cause struct{ kind, id string }
+
+// decides tells whether a rule or waiver makes a difference, for any client and destination at any instant: a rule, that it is what a
+// decision rests on; a waiver, that without waivers there would be a block, or one if more were enforced.
+func (s *Subject) decides(kind, id string) bool {
+	if s.causes == nil {
+		s.causes = map[cause]bool{}
+		bare := *s.Policy.Operator()
+		bare.Waivers = nil
+		without, err := policy.Compile(s.Policy.Catalog(), &bare, policy.Options{KnownAt: s.Policy.KnownAt()})
+		if err != nil {
+			panic(err) // what compiles with waivers does without
+		}
+		askers, destinations := s.Policy.Askers(), s.Policy.Destinations()
+		for d := range destinations {
+			for a := range askers {
+				f := destinations[d].Facts(&askers[a])
+				s.note(without, &f)
+			}
+		}
+	}
+	return s.causes[cause{kind, id}]
+}
+
+func (s *Subject) note(without *policy.Policy, f *policy.Facts) {
+	for _, span := range s.Policy.History(f) {
+		if c := span.Cause(); c.Kind == "rule" {
+			s.causes[cause{c.Kind, c.ID}] = true
+		}
+	}
+	for _, d := range policy.Compare(without, s.Policy, f) {
+		if c := d.New.Cause(); c.Kind == "waiver" && (d.Old.Verdict == policy.Block || d.Old.Would == policy.Block) {
+			s.causes[cause{c.Kind, c.ID}] = true
+		}
+	}
+}
+
+func sentence(format string, args ...any) string { return fmt.Sprintf(format, args...) }
+
+// vendors are those that the subject is about: the operator's own, and the catalogue's too where that is linted.
+func (s *Subject) vendors() []policy.Vendor {
+	if s.Catalog {
+		return append(append([]policy.Vendor(nil), s.Policy.Catalog().Vendors...), s.Policy.Operator().Vendors...)
+	}
+	return s.Policy.Operator().Vendors
+}
+
+// restriction is one of the catalogue with the place at which to tell of it.
+type restriction struct {
+	*policy.Restriction
+	at policy.Pos
+}
+
+// restrictions are those that the operator enforces, told of where the file lists them; or all, where they are written.
+func (s *Subject) restrictions() (list []restriction) {
+	all := s.Policy.Catalog().Restrictions
+	for i := range all {
+		r := &all[i]
+		if s.Catalog {
+			list = append(list, restriction{r, r.Pos})
+			continue
+		}
+		for _, l := range s.Policy.Operator().Restrictions {
+			if l.ID == r.ID && l.Mode == policy.Enforce {
+				list = append(list, restriction{r, l.Pos})
+			}
+		}
+	}
+	return list
+}
