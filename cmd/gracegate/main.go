@@ -76,6 +76,7 @@ func newRoot() *cobra.Command {
 		newCA(),
 		newClockCommand(),
 		newPAC(),
+		newNFT(),
 		newDemo(),
 		newReady(),
 		newConfig(),

@@ -67,10 +67,10 @@ type nftResolver struct {
 // A listener on every address gets connections by redirection, which goes to the first address of the interface that they came in
 // on. One on a single address gets them by DNAT, since it would miss the others.
 //
-// The same rules give the same bytes. An error names what cannot be.
+// The same rules give the same bytes. The error joins one for each mistake, among them [InterfaceError] and [ListenerError].
 func NFT(r Rules) (string, error) {
-	if err := r.check(); err != nil {
-		return "", err
+	if wrong := r.check(); len(wrong) > 0 {
+		return "", errors.Join(wrong...)
 	}
 	r.Interfaces = slices.Compact(slices.Sorted(slices.Values(r.Interfaces)))
 	text := nftText{
@@ -106,60 +106,79 @@ func TPROXYRoutes() []string {
 	return list
 }
 
-func (r *Rules) check() error {
+// InterfaceError tells of an interface that cannot be named in a ruleset.
+type InterfaceError struct{ Name, Reason string }
+
+func (e *InterfaceError) Error() string { return fmt.Sprintf("interface %q %s", e.Name, e.Reason) }
+
+// ListenerError tells of a listener that no connection would reach.
+type ListenerError struct {
+	Listener netip.AddrPort
+	Reason   string
+}
+
+func (e *ListenerError) Error() string { return fmt.Sprintf("listener %s %s", e.Listener, e.Reason) }
+
+// check finds every mistake.
+func (r *Rules) check() []error {
+	var wrong []error
 	if len(r.Interfaces) == 0 {
-		return errors.New("no interface of the inner side is named")
+		wrong = append(wrong, errors.New("no interface of the inner side is named"))
 	}
 	for _, name := range r.Interfaces {
-		if err := checkInterface(name); err != nil {
-			return fmt.Errorf("interface %q %w", name, err)
+		if reason := notInterface(name); reason != "" {
+			wrong = append(wrong, &InterfaceError{name, reason})
 		}
 	}
 	if !r.IPv4.IsValid() && !r.IPv6.IsValid() {
-		return errors.New("there is no listener to send connections to")
+		wrong = append(wrong, errors.New("there is no listener to send connections to"))
 	}
-	return errors.Join(r.checkListener(r.IPv4, true), r.checkListener(r.IPv6, false))
+	for i, listener := range []netip.AddrPort{r.IPv4, r.IPv6} {
+		if reason := r.unreached(listener, i == 0); listener.IsValid() && reason != "" {
+			wrong = append(wrong, &ListenerError{listener, reason})
+		}
+	}
+	return wrong
 }
 
 // maxInterface is the longest name that Linux gives (IFNAMSIZ without the end).
 const maxInterface = 15
 
-// checkInterface takes fewer names than Linux (dev_valid_name), which lets quotes, braces and * through.
-func checkInterface(name string) error {
+// notInterface tells why a name is not taken, or "". Linux takes more (dev_valid_name), among it quotes, braces and *.
+func notInterface(name string) string {
 	odd := func(c rune) bool {
 		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("_-.", c)
 	}
 	switch {
 	case name == "":
-		return errors.New("has no name")
+		return "has no name"
 	case len(name) > maxInterface:
-		return fmt.Errorf("is longer than the %d bytes of a name", maxInterface)
+		return fmt.Sprintf("is longer than the %d bytes of a name", maxInterface)
 	case name == "." || name == "..":
-		return errors.New("is no name")
+		return "is no name"
 	case name == "lo":
-		return errors.New("is the machine itself, not the inner side")
+		return "is the machine itself, not the inner side"
 	}
 	if i := strings.IndexFunc(name, odd); i >= 0 {
-		return fmt.Errorf("holds %q: letters, digits, dot, hyphen and underscore are taken", []rune(name[i:])[0])
+		return fmt.Sprintf("holds %q: letters, digits, dot, hyphen and underscore are taken", []rune(name[i:])[0])
 	}
-	return nil
+	return ""
 }
 
-func (r *Rules) checkListener(at netip.AddrPort, ipv4 bool) error {
+// unreached tells why no connection of a family would reach a listener, or "".
+func (r *Rules) unreached(at netip.AddrPort, ipv4 bool) string {
 	addr := at.Addr()
 	switch {
-	case !at.IsValid():
-		return nil
 	case at.Port() == 0:
-		return fmt.Errorf("listener %s has no port that stays the same", at)
+		return "has no port that stays the same"
 	case addr.Is4() != ipv4 || addr.Is4In6():
-		return fmt.Errorf("listener %s is of the other family", at)
+		return "is of the other family"
 	case addr.Zone() != "":
-		return fmt.Errorf("listener %s is on one link alone", at)
+		return "is on one link alone"
 	case addr.IsLoopback() && !r.TPROXY:
-		return fmt.Errorf("listener %s is on loopback, where nothing that comes in from outside arrives", at)
+		return "is on loopback, where nothing that comes in from outside arrives"
 	}
-	return nil
+	return ""
 }
 
 // family is what differs: keyword is what nft calls the header.
