@@ -77,6 +77,7 @@ func newRoot() *cobra.Command {
 		newClockCommand(),
 		newPAC(),
 		newNFT(),
+		newDoctor(),
 		newDemo(),
 		newReady(),
 		newConfig(),
