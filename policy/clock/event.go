@@ -95,7 +95,7 @@ func (g *Guarded) why(r Reading) string {
 		return fmt.Sprintf("%s, and nobody has ever vouched for it: %s", shows, g.silence(r))
 	case Contradicted:
 		ahead, _ := g.word.ahead(r)
-		return fmt.Sprintf("%s, %s of what %s says", shows, signed(ahead), g.o.Source)
+		return fmt.Sprintf("%s, %s what %s says", shows, apart(ahead), g.o.Source)
 	case Trusted:
 	}
 	if g.because == "" {
@@ -116,7 +116,7 @@ func (g *Guarded) silence(r Reading) string {
 	case g.o.Source == nil:
 		return kernel
 	case answered && g.word.contradicts(r):
-		return fmt.Sprintf("it is %s of what %s says", signed(ahead), g.o.Source)
+		return fmt.Sprintf("it is %s what %s says", apart(ahead), g.o.Source)
 	case g.word.failed != nil:
 		return fmt.Sprintf("%s, and %s does not answer (%v)", kernel, g.o.Source, g.word.failed)
 	}
@@ -139,9 +139,9 @@ func Span(d time.Duration) string {
 	return d.Round(time.Millisecond).String()
 }
 
-func signed(d time.Duration) string {
-	if d < 0 {
-		return Span(d) + " behind"
+func apart(ahead time.Duration) string {
+	if ahead < 0 {
+		return Span(ahead) + " behind"
 	}
-	return Span(d) + " ahead"
+	return Span(ahead) + " ahead of"
 }

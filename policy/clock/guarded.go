@@ -147,21 +147,22 @@ func (g *Guarded) policyTime(r Reading) time.Time {
 
 // see compares a reading with what is due, and moves policy time on.
 func (g *Guarded) see(r Reading) {
-	if r.Wall.Sub(g.word.shows.at(r.Elapsed)).Abs() >= telling {
+	stepped := r.Wall.Sub(g.word.shows.at(r.Elapsed)).Abs() >= telling
+	if stepped {
 		g.word.stepped(r)
 	}
 	g.off = r.Wall.Sub(g.due.at(r.Elapsed))
 	was := g.held
 	g.held = g.off.Abs() > noise && !g.small.spend(g.off.Abs(), r.Elapsed)
 	switch {
-	case g.held && !was:
-		g.word.jumped()
+	case g.held && (stepped || !was):
+		g.word.jumped(was)
 	case was && !g.held:
 		g.because = ""
 	}
 	if !g.held && g.off.Abs() > noise {
 		if g.off.Abs() >= telling && !was && g.started {
-			g.tell(r, Stepped, fmt.Sprintf("it was set by a small step, %s", signed(g.off)))
+			g.tell(r, Stepped, fmt.Sprintf("the machine's clock was set by a small step, to %s what was due", apart(g.off)))
 		}
 		if g.off.Abs() >= telling {
 			g.kept.stale = true

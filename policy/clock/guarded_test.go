@@ -103,6 +103,22 @@ func TestSynchronisedAtLast(t *testing.T) {
 	}
 }
 
+// What it said of earlier steps does not matter.
+func TestSynchronisedAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Synchronised).start()
+	r.k.set(time.Minute)
+	r.tick()
+	r.k.says(NotSynchronised)
+	r.pass(time.Hour)
+	r.k.set(day)
+	r.tick()
+	r.is("jumped", Unconfirmed, now.Add(time.Hour+time.Minute))
+	r.k.says(Synchronised)
+	r.tick()
+	r.is("synchronised", Trusted, r.wall())
+}
+
 func TestSmallSteps(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, NotSynchronised).start()
@@ -213,11 +229,15 @@ func TestAccept(t *testing.T) {
 	r.k.set(year)
 	r.k.says(NotSynchronised)
 	r.tick()
+	_, _, untrusted := r.g.Read()
 	if err := r.g.Accept("it is so", "ops"); err != nil {
 		t.Fatal(err)
 	}
 	r.is("accepted ahead", Trusted, now.Add(year))
 	_, _, before := r.g.Read()
+	if before == untrusted {
+		t.Error("it is trusted in the same turn")
+	}
 	r.k.set(-year)
 	r.is("set back", SetBack, now.Add(year))
 	if err := r.g.Accept("the year was wrong", "ops"); err != nil {
@@ -249,13 +269,17 @@ func TestBelieve(t *testing.T) {
 	r.g = g
 	r.tick()
 	_, _, before := g.Read()
-	r.k.set(-year)
-	r.is("set back", SetBack, now.Add(-year))
-	if _, _, turn := g.Read(); turn == before {
-		t.Error("it went back in the same turn")
+	for back := range 3 {
+		r.k.set(-day)
+		r.is("set back", SetBack, now.Add(-time.Duration(back+1)*day))
+		_, _, turn := g.Read()
+		if turn == before {
+			t.Errorf("it went back for the %d. time in the same turn", back+1)
+		}
+		before = turn
 	}
 	r.k.set(3 * year)
-	r.is("set forward", Unconfirmed, now.Add(2*year))
+	r.is("set forward", Unconfirmed, now.Add(3*year-3*day))
 }
 
 func TestSleep(t *testing.T) {

@@ -51,6 +51,32 @@ func TestMark(t *testing.T) {
 	}
 }
 
+// The time since the mark counts if it is known.
+func TestSinceTheMark(t *testing.T) {
+	t.Parallel()
+	m := &mark{Time: now, Boot: "first", Elapsed: time.Hour}
+	for _, tt := range []struct {
+		name, boot string
+		elapsed    time.Duration
+		want       time.Time
+	}{
+		{"at once", "first", time.Hour, now},
+		{"a day later", "first", 25 * time.Hour, now.Add(day)},
+		{"another run of the machine, which is longer", "second", 25 * time.Hour, now},
+		{"earlier in the same run: nonsense", "first", time.Minute, now},
+		{"nobody knows which run this is", "", 25 * time.Hour, now},
+		{"the end of time", "first", 1<<63 - 1, last},
+	} {
+		if got := m.at(tt.boot, tt.elapsed); !got.Equal(tt.want) {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+	}
+	m.Boot = ""
+	if got := m.at("", 25*time.Hour); !got.Equal(now) {
+		t.Errorf("an unknown run is no other's: %s", got)
+	}
+}
+
 func TestUnreadableMark(t *testing.T) {
 	t.Parallel()
 	if _, err := New(Options{File: t.TempDir(), Built: built}); err == nil {
@@ -78,7 +104,7 @@ func FuzzMark(f *testing.F) {
 		if seal {
 			file = sealMark(file)
 		}
-		r := &rig{t: t, k: newKernel(NotSynchronised), file: filepath.Join(t.TempDir(), "clock")}
+		r := &rig{t: t, k: newKernel(NotSynchronised), file: filepath.Join(quickDir(t), "clock")}
 		if err := os.WriteFile(r.file, file, 0o600); err != nil {
 			t.Fatal(err)
 		}

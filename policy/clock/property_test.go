@@ -99,7 +99,7 @@ func (w *walk) step(vouch bool) (what string, excused bool) {
 // Whatever happens, policy time never goes back but by the operator's word, what has passed stays passed, and deadlines come.
 func TestNeverBack(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		w := newWalk(t, seed, Sync(seed%3))
 		for i := range 300 {
 			what, excused := w.step(true)
@@ -133,7 +133,7 @@ func TestNeverBack(t *testing.T) {
 // Where nobody vouches for it, no wall clock moves policy time further than time elapses, but for small steps.
 func TestNeverFarAhead(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		w := newWalk(t, seed, NotSynchronised)
 		starts := 1
 		for i := range 300 {
@@ -153,7 +153,7 @@ func TestNeverFarAhead(t *testing.T) {
 // by a jump that nobody vouched for.
 func TestRightAgain(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		w := newWalk(t, seed, Sync(seed%3))
 		for range 100 {
 			w.step(true)

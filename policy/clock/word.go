@@ -28,7 +28,7 @@ type word struct {
 
 	kernel Sync
 	since  time.Duration // since when the kernel has said without a break that this is synchronised
-	broken bool          // it had said so before a jump, too
+	broken bool          // it had said so before the jump, too
 
 	source *line // the second source, as it last answered; nil: it has not, since the wall clock jumped
 	asked  bool  // it was asked since then, and has answered or not
@@ -46,14 +46,15 @@ func (w *word) hear(sync Sync, elapsed time.Duration) {
 }
 
 // stepped notes that the wall clock was set.
-func (w *word) stepped(r Reading) {
-	w.broken = w.broken || w.kernel == Synchronised
-	w.shows, w.since = line(r), r.Elapsed
-}
+func (w *word) stepped(r Reading) { w.shows, w.since = line(r), r.Elapsed }
 
-// jumped notes that it was set by more than a small step: what the second source said before is to be asked anew.
-func (w *word) jumped() {
-	w.source, w.asked = nil, false
+// jumped notes that it was set by more than a small step, or, again, once more after that. What the second source said before the first
+// jump is to be asked anew.
+func (w *word) jumped(again bool) {
+	w.broken = w.kernel == Synchronised || again && w.broken
+	if !again {
+		w.source, w.asked = nil, false
+	}
 }
 
 // answered notes what the second source said just now.

@@ -35,7 +35,7 @@ func TestSourceContradicts(t *testing.T) {
 	r.source.is(2 * time.Minute)
 	r.start()
 	r.is("at the start", Contradicted, now)
-	if detail := r.g.Status().Detail; !strings.Contains(detail, "2m0s behind of what ntp://second says") {
+	if detail := r.g.Status().Detail; !strings.Contains(detail, "2m0s behind what ntp://second says") {
 		t.Error(detail)
 	}
 	r.k.set(2 * time.Minute)
