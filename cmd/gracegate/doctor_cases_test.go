@@ -202,7 +202,12 @@ var cases = []struct {
 	},
 	{
 		name: "the clock drifts", machine: func(m *machine) { m.synced = func() (bool, error) { return false, nil } },
-		want: map[string]string{"clock": "warn: nothing keeps it in step: deadlines come when it says so\nfix: run an NTP client, such as chrony or systemd-timesyncd (timedatectl set-ntp true)"},
+		want: map[string]string{"clock": "warn: nothing keeps it in step: the gateway does not trust it until you accept it (gracegate clock)\nfix: run an NTP client, such as chrony or systemd-timesyncd (timedatectl set-ntp true), or set clock.check"},
+	},
+	{
+		name: "the clock drifts, and a second source vouches for it", flags: []string{"--clock-check=ntp://192.0.2.1"},
+		machine: func(m *machine) { m.synced = func() (bool, error) { return false, nil } },
+		want:    map[string]string{"clock": "ok: is vouched for by clock.check alone, ntp://192.0.2.1:123"},
 	},
 	{
 		name: "the clock is secret", machine: func(m *machine) { m.synced = func() (bool, error) { return false, fs.ErrPermission } },
@@ -210,7 +215,7 @@ var cases = []struct {
 	},
 	{
 		name: "a simulated clock", flags: []string{"--clock-at=2024-09-01T00:00:00Z"},
-		want: map[string]string{"clock": "ok: is synchronised; policy goes by clock.at"},
+		want: map[string]string{"clock": "ok: policy goes by clock.at"},
 	},
 	{
 		name: "a resolver of the settings", flags: []string{"--upstream-resolver=1.1.1.1:53"},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gracegate/gracegate/config"
 	"github.com/gracegate/gracegate/policy"
+	"github.com/gracegate/gracegate/policy/clock"
 )
 
 // machine is what doctor looks at. Nothing in it can change the machine.
@@ -32,6 +33,15 @@ func thisHost(ctx context.Context) *machine {
 		system: runtime.GOOS, uid: os.Geteuid(), files: os.DirFS("/"), synced: clockSynchronised,
 		run: func(name string, args ...string) (string, error) { return runProgram(ctx, name, args...) },
 	}
+}
+
+// clockSynchronised asks the kernel whether anything keeps its clock in step.
+func clockSynchronised() (bool, error) {
+	sync := kernel.Sync()
+	if sync == clock.SyncUnknown {
+		return false, errors.New("it cannot be asked")
+	}
+	return sync == clock.Synchronised, nil
 }
 
 // programTime is what a program may take that only tells something.
