@@ -23,7 +23,7 @@ import (
 	"github.com/gracegate/gracegate/policy/instant"
 )
 
-func newClockCommand() *cobra.Command {
+func newClock() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "clock",
@@ -66,7 +66,7 @@ func clockStatus(ctx context.Context, cfg *config.Config) (from string, status *
 	if err := refuseSimulated(cfg); err != nil {
 		return "", nil, err
 	}
-	c, err := newClock(cfg)
+	c, err := newEdgeClock(cfg)
 	if err != nil {
 		return "", nil, err
 	}

@@ -201,7 +201,7 @@ func startDemoGateway(ctx context.Context, o *origins, dir string) (*gateway, er
 		}
 		cfg.Upstream.Hosts = append(cfg.Upstream.Hosts, config.UpstreamHost{Name: name, Address: to})
 	}
-	clk, err := newClock(cfg)
+	clk, err := newEdgeClock(cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -32,8 +32,8 @@ type edgeClock struct {
 	running sync.WaitGroup
 }
 
-// newClock returns the clock of a gateway. Nothing is written before start.
-func newClock(cfg *config.Config) (*edgeClock, error) {
+// newEdgeClock returns the clock of a gateway. Nothing is written before start.
+func newEdgeClock(cfg *config.Config) (*edgeClock, error) {
 	if !cfg.Clock.At.IsZero() {
 		return &edgeClock{simulated: clock.At(cfg.Clock.At, cfg.Clock.Rate)}, nil
 	}

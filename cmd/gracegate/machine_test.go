@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/binary"
 	"encoding/json"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -80,4 +82,43 @@ func scriptMachineSet(ts *testscript.TestScript, neg bool, args []string) {
 	name = ts.MkAbs("machine.json")
 	ts.Check(putFile(name, text))
 	ts.Setenv(machineVariable, name)
+}
+
+// scriptTimeServer is the command timeserver AHEAD: a time server that is so far ahead of this machine answers on $TIMESERVER, HOST:PORT, until
+// the end of the script.
+func scriptTimeServer(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg, len(args) == 1, "timeserver AHEAD")
+	ahead, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { _ = c.Close() })
+	ts.Setenv("TIMESERVER", c.LocalAddr().String())
+	go func() {
+		ask := make([]byte, 512)
+		for {
+			n, from, err := c.ReadFrom(ask)
+			if err != nil {
+				return
+			}
+			if n >= 48 {
+				_, _ = c.WriteTo(timeAnswer(ask, time.Now().Add(ahead)), from)
+			}
+		}
+	}()
+}
+
+// timeAnswer is what an NTP server of stratum 2 answers at an instant (RFC 5905, section 7.3).
+func timeAnswer(ask []byte, at time.Time) []byte {
+	const from1900 = 2208988800                                           // in seconds, to 1970
+	answer := append(make([]byte, 0, 48), 4<<3|4, 2, 6, 0xec)             // version 4, mode server
+	answer = append(answer, make([]byte, 12)...)                          // its distance from the source, which has no name
+	seconds := uint32(at.Unix() + from1900)                               // modulo 2^32
+	answer = binary.BigEndian.AppendUint64(answer, uint64(seconds-1)<<32) // when it was last set
+	answer = append(answer, ask[40:48]...)                                // when the client asked, by the client
+	for range 2 {                                                         // when that came, and when this goes
+		answer = binary.BigEndian.AppendUint32(answer, seconds)
+		answer = binary.BigEndian.AppendUint32(answer, uint32(uint64(at.Nanosecond())<<32/1e9))
+	}
+	return answer
 }

@@ -74,7 +74,7 @@ func newRoot() *cobra.Command {
 		newAudit(),
 		newWaiver(usesOf),
 		newCA(),
-		newClockCommand(),
+		newClock(),
 		newPAC(),
 		newNFT(),
 		newDoctor(),

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 //	exits CODE COMMAND...    run a command, which must end with this code
 //	until PATTERN COMMAND... run a command again and again, until its standard output matches
 //
-// and that of ca_test.go for a CA of long ago, that of machine_test.go for clocks that are set, and those of serve_test.go and systemd_test.go, for a gateway that runs while the script does. The condition [ci] holds where nothing that a
+// and that of ca_test.go for a CA of long ago, those of machine_test.go for clocks that are set, and those of serve_test.go and systemd_test.go, for a gateway that runs while the script does. The condition [ci] holds where nothing that a
 // script needs may be missing.
 func TestScript(t *testing.T) {
 	t.Parallel()
@@ -53,7 +53,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": scriptExits, "until": scriptUntil,
 			"serve": scriptServe, "origin": scriptOrigin, "logged": scriptLogged, "signal": scriptSignal, "stopped": scriptStopped,
-			"questions": scriptQuestions, "machine": scriptMachineSet, "ca-made": scriptCAMade, "systemd": scriptSystemd, "notified": scriptNotified, "trickle": scriptTrickle,
+			"questions": scriptQuestions, "machine": scriptMachineSet, "timeserver": scriptTimeServer, "ca-made": scriptCAMade, "systemd": scriptSystemd, "notified": scriptNotified, "trickle": scriptTrickle,
 		},
 	})
 }

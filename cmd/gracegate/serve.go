@@ -51,7 +51,7 @@ func newServe() *cobra.Command {
 func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, out io.Writer, readyFile string) error {
 	ctx, release := untilStopped(ctx)
 	defer release()
-	clk, err := newClock(cfg)
+	clk, err := newEdgeClock(cfg)
 	if err != nil {
 		return err
 	}
