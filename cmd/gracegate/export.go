@@ -97,7 +97,7 @@ func exportFor(p *policy.Policy, site, client string) (policy.Asker, string, err
 		}
 		return policy.Asker{Client: host.ClientAddr(addr)}, "client " + addr.String(), nil
 	}
-	a, ok := siteAsker(p, site)
+	a, ok := p.AskerOf(site)
 	if !ok {
 		var names []string
 		for i := range p.Operator().Sites {
@@ -113,22 +113,6 @@ func siteWords(site string) string {
 		return "clients of the default site"
 	}
 	return "clients of site " + site
-}
-
-// siteAsker returns a client of a site, one whom nothing else names if there is one.
-func siteAsker(p *policy.Policy, site string) (asker policy.Asker, ok bool) {
-	for _, a := range p.Askers() {
-		if a.Site != site {
-			continue
-		}
-		if plain := a.User == "" && a.MAC == "" && len(a.Persons) == 0; plain || !ok {
-			asker, ok = a, true
-			if plain {
-				break
-			}
-		}
-	}
-	return asker, ok
 }
 
 // maxExportAge is how long a list may be kept that does not change sooner.
@@ -207,7 +191,7 @@ func (x *exports) list(p *policy.Policy, now time.Time, format, site string) (*e
 	if e, ok := x.kept.Get(key); ok {
 		return e, true
 	}
-	asker, ok := siteAsker(p, site)
+	asker, ok := p.AskerOf(site)
 	if !ok {
 		return nil, false
 	}
