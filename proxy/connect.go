@@ -29,6 +29,9 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, client netip.Ad
 		return
 	}
 	f := newTunnelFlow(client, "https", name, port)
+	if s.looped(w, r, f) {
+		return
+	}
 	if s.login(r.Context(), w, askerOf(r), f, r.Header.Get("Proxy-Authorization")) {
 		s.tunnelTo(r.Context(), w, askerOf(r), f)
 	}
@@ -189,6 +192,9 @@ func (s *Server) noteFailure(f *flow, err error) {
 	s.cfg.Observer.DialFailed(failureOf(err).reason)
 	if descriptorsExhausted(err) {
 		s.meets(limitDescriptors, f.occasion())
+	}
+	if parent, ok := errors.AsType[*parentError](err); ok {
+		s.quiet.parent(f, parent)
 	}
 	s.cfg.Log.Debug("origin unreachable", zap.String("host", f.facts.Authority.String()), zap.Error(err))
 }

@@ -53,7 +53,7 @@ func BenchmarkRefuse(b *testing.B) {
 func benchServer(b *testing.B) *Server {
 	b.Helper()
 	s := New(Config{
-		Policies: benchPolicies(b), Clock: func() Instant { return Instant{At: deadline} }, Recorder: noRecorder{}, Observer: noObserver{},
+		Policies: benchPolicies(b), Clock: func() Instant { return Instant{At: deadline} }, Recorder: noRecorder{}, Observer: noObserver{}, Dialer: NewDialer(DialConfig{}),
 		Log: zap.NewNop(), RetryAfter: time.Hour,
 		Operator: Operator{Name: "The Tests", Contact: "ops@test.example", URL: "https://test.example/blocked"},
 	})

@@ -94,8 +94,8 @@ func pageServer(t *testing.T, settings string, change func(*Config)) *Server {
 	}
 	cfg := Config{
 		Policies: holder, Clock: func() Instant { return Instant{At: pageTime} }, Recorder: noRecorder{}, Observer: noObserver{},
-		Ports: func(uint16) bool { return false },
-		Log:   zap.NewNop(), RetryAfter: time.Hour,
+		Dialer: NewDialer(DialConfig{}), Ports: func(uint16) bool { return false },
+		Log: zap.NewNop(), RetryAfter: time.Hour,
 		Operator: Operator{Name: "Example University, Network Services", Contact: "helpdesk@example.edu", URL: "https://network.example.edu/refused"},
 	}
 	if change != nil {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,6 +30,10 @@ type DialConfig struct {
 	// ones the first counts.
 	Hosts []HostOverride
 
+	// Parent is the proxy through which all other hosts are reached; nil: they are reached straight. Names are then looked up by it
+	// alone, and the Guard judges only addresses that clients name.
+	Parent *Parent
+
 	// Guard judges every other address. If nil, a guard that opens nothing is used.
 	Guard *Guard
 
@@ -46,9 +51,14 @@ type DialConfig struct {
 type Dialer struct {
 	lookup  func(ctx context.Context, network, name string) ([]netip.Addr, error)
 	hosts   map[hostPort]netip.AddrPort
+	parent  *Parent
 	guard   *Guard
 	timeout time.Duration
 	refused []netip.AddrPort
+
+	pseudonym string                           // of this gateway, in Via
+	login     string                           // the field line with which it logs in at the parent, or nothing
+	parentAt  atomic.Pointer[[]netip.AddrPort] // where it was last
 }
 
 type hostPort struct {
@@ -74,8 +84,11 @@ func NewDialer(cfg DialConfig) *Dialer {
 	d := &Dialer{
 		lookup:  newResolver(cfg.Resolver).LookupNetIP,
 		hosts:   make(map[hostPort]netip.AddrPort),
+		parent:  cfg.Parent,
 		guard:   cfg.Guard,
 		timeout: cfg.Timeout,
+
+		pseudonym: pseudonymFor(cfg.Parent), login: cfg.Parent.authorization(),
 	}
 	for _, h := range cfg.Hosts {
 		at := hostPort{h.Name, h.Port}
@@ -109,16 +122,21 @@ func newResolver(server string) *net.Resolver {
 
 // Dial connects to a host. The error is a [*GuardError] if every address of the host is refused, else a [*DialError].
 func (d *Dialer) Dial(ctx context.Context, name host.Name, port uint16) (*net.TCPConn, error) {
-	if d.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, d.timeout)
-		defer cancel()
-	}
+	ctx, cancel := d.bounded(ctx)
+	defer cancel()
 	conn, err := d.dial(ctx, name, port)
 	if err != nil {
-		return nil, dialError(ctx, name, port, err)
+		return nil, dialError(ctx, host.Join(name, port), err)
 	}
 	return conn, nil
+}
+
+// bounded is the context of a whole Dial.
+func (d *Dialer) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if d.timeout > 0 {
+		return context.WithTimeout(ctx, d.timeout)
+	}
+	return context.WithCancel(ctx)
 }
 
 func (d *Dialer) dial(ctx context.Context, name host.Name, port uint16) (*net.TCPConn, error) {
@@ -128,6 +146,9 @@ func (d *Dialer) dial(ctx context.Context, name host.Name, port uint16) (*net.TC
 			return nil, err
 		}
 		return connect(ctx, to, d.checkListener)
+	}
+	if d.parent != nil {
+		return d.dialThrough(ctx, name, port)
 	}
 	addrs, err := d.resolve(ctx, name)
 	if err != nil {

@@ -446,7 +446,7 @@ func TestDialErrorReasons(t *testing.T) {
 		{syscall.EMFILE, "other"},
 		{&lookupError{&net.DNSError{Err: "x", UnwrapErr: syscall.ECONNREFUSED}}, "dns"},
 	} {
-		err := dialError(t.Context(), host.MustParse("example.com"), 443, &net.OpError{Op: "dial", Net: "tcp", Err: c.err})
+		err := dialError(t.Context(), "example.com:443", &net.OpError{Op: "dial", Net: "tcp", Err: c.err})
 		var failed *DialError
 		if !errors.As(err, &failed) || failed.Reason != c.reason || !errors.Is(err, c.err) || failed.Timeout() != (c.reason == "timeout") {
 			t.Errorf("%v: %v, reason %q", c.err, err, failed.Reason)

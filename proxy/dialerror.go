@@ -5,26 +5,26 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strings"
 	"syscall"
-
-	"github.com/gracegate/gracegate/policy/host"
 )
 
 // DialError says why a host could not be reached. Its text holds no address that the client did not name itself, nor that of
 // a resolver, so that it may be shown to clients; the error beneath, and Detail, are for the log.
 type DialError struct {
 	// Reason is the label of the cause in metrics: "dns" (the name does not resolve, or not in time), "timeout" (no
-	// connection in time), "refused", "unreachable", "reset", "canceled" (the client went away first) or "other".
+	// connection in time), "refused", "unreachable", "reset", "canceled" (the client went away first), "parent" (it could not be
+	// reached, or gave no answer), "parent-refused" (it answered with another status than 2xx) or "other".
 	Reason string
 
-	target  string
+	target  string // empty: the parent
 	text    string
 	timeout bool
 	err     error
 }
 
 // Error returns text such as "example.com:443: connection refused".
-func (e *DialError) Error() string { return e.target + ": " + e.text }
+func (e *DialError) Error() string { return strings.TrimPrefix(e.target+": "+e.text, ": ") }
 
 // Unwrap returns the system's error, with the addresses in it.
 func (e *DialError) Unwrap() error { return e.err }
@@ -42,17 +42,20 @@ func (e *lookupError) Error() string { return e.err.Error() }
 func (e *lookupError) Unwrap() error { return e.err }
 
 // dialError makes a typed error of what went wrong under ctx, the context of the whole Dial.
-func dialError(ctx context.Context, name host.Name, port uint16, err error) error {
+func dialError(ctx context.Context, target string, err error) error {
 	if guard, ok := errors.AsType[*GuardError](err); ok {
 		return guard
 	}
-	e := &DialError{Reason: "other", target: host.Join(name, port), text: "no connection", err: err}
+	e := &DialError{Reason: "other", target: target, text: "no connection", err: err}
 	e.timeout = errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
+	var parent *parentError
 	var lookup *lookupError
 	var dns *net.DNSError
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		e.Reason, e.text = "canceled", "given up"
+	case errors.As(err, &parent):
+		e.Reason, e.text = parent.reason(), parent.Error()
 	case errors.As(err, &lookup) && errors.As(err, &dns) && dns.IsNotFound:
 		e.Reason, e.text = "dns", "the name does not exist or has no address"
 	case errors.As(err, &lookup):

@@ -22,6 +22,8 @@ func failureOf(err error) failure {
 		case descriptorsExhausted(err):
 			said := limited[limitDescriptors]
 			return failure{said.status, string(limitDescriptors), said.errorType, said.detail}
+		case dial.Reason == "parent" || dial.Reason == "parent-refused":
+			return parentFailure(dial)
 		case dial.Reason == "dns" && dial.Timeout():
 			return failure{http.StatusGatewayTimeout, "dns", "dns_timeout", "the name was not resolved in time"}
 		case dial.Reason == "dns":
@@ -44,6 +46,18 @@ func failureOf(err error) failure {
 		return failure{http.StatusGatewayTimeout, "timeout", "http_response_timeout", "the origin did not answer in time"}
 	}
 	return failure{http.StatusBadGateway, "upstream", "http_protocol_error", "the origin's answer could not be understood, or broke off"}
+}
+
+// parentFailure is the failure for what went wrong with the parent.
+func parentFailure(dial *DialError) failure {
+	parent, _ := errors.AsType[*parentError](dial)
+	switch {
+	case parent == errLoop:
+		return failure{http.StatusBadGateway, dial.Reason, "proxy_loop_detected", parent.Error()}
+	case dial.Timeout():
+		return failure{http.StatusGatewayTimeout, dial.Reason, "connection_timeout", "the parent proxy of this gateway did not answer in time"}
+	}
+	return failure{http.StatusBadGateway, dial.Reason, "destination_unavailable", parent.Error()}
 }
 
 // refusal is the answer to whoever asked.

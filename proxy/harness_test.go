@@ -93,6 +93,7 @@ type rigSetup struct {
 	dns      map[string][]string
 	allow    []string // upstream.allow
 	refused  []string // listeners that are no destinations
+	parent   *Parent
 	faults   policy.Verdict
 	change   func(*Config)
 }
@@ -144,7 +145,7 @@ func newRig(t *testing.T, setup rigSetup) *rig {
 // dialling is what the Dialer of the rig is set up with.
 func (s *rigSetup) dialling(t *testing.T, own string) DialConfig {
 	t.Helper()
-	cfg := DialConfig{Timeout: patience, Refused: []netip.AddrPort{netip.MustParseAddrPort(own)}, Resolver: newFakeDNS(t, s.dns).addr}
+	cfg := DialConfig{Timeout: patience, Parent: s.parent, Refused: []netip.AddrPort{netip.MustParseAddrPort(own)}, Resolver: newFakeDNS(t, s.dns).addr}
 	for name, at := range s.hosts {
 		n, port, err := host.ParseAuthority(name)
 		if err != nil {

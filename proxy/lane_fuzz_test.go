@@ -79,7 +79,7 @@ var innerHeads = []struct {
 
 // readingLane is a lane that can read a head, and nothing else.
 func readingLane(head []byte, inside bool) *lane {
-	l := &lane{buf: head, w: len(head), laneScratch: new(laneScratch)}
+	l := &lane{server: &Server{cfg: Config{Dialer: NewDialer(DialConfig{})}}, buf: head, w: len(head), laneScratch: new(laneScratch)}
 	if inside {
 		name := host.MustParse(mixed)
 		l.inner = &interception{flow: &flow{facts: policy.Facts{Authority: name, SNI: name, Port: 8443}}}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"sync"
 	"time"
@@ -88,8 +89,11 @@ func (l *lane) admits(w *laneWriter, q *laneRequest, f *flow) bool {
 // request, which is safe to repeat, then goes out once more.
 func (l *lane) forward(f *flow, q *laneRequest) (goesOn bool) {
 	key := originKey{hostPort: hostPort{q.name, q.port}, secure: l.inner != nil}
-	if f.straight {
+	switch {
+	case f.straight:
 		key.at = f.to
+	case q.parent:
+		key = l.dialer().parentKey()
 	}
 	for {
 		c := l.server.origins.take(key)
@@ -211,6 +215,9 @@ func (l *lane) attempt(f *flow, q *laneRequest, c *originConn) (clean bool, err 
 	size, err := l.readAnswer(a, q, c)
 	if err != nil {
 		return false, err
+	}
+	if a.status == http.StatusProxyAuthRequired && q.parent {
+		return false, dialError(context.Background(), "", parentRefused(a.status)) // it is not the client who must log in there
 	}
 	f.status = a.status
 	q.close = q.close || l.retired()

@@ -22,6 +22,7 @@ type laneRequest struct {
 	again  string // in its second reading; see policy.ReadPath
 	html   bool   // it accepts HTML
 	close  bool   // the client wants the connection to end behind the answer
+	parent bool   // the parent is asked for it
 
 	trailers bool // the client understands those of an answer
 
@@ -42,6 +43,10 @@ func (q *laneRequest) read(l *lane) bool {
 	}
 	l.out = append(l.out[:0], q.method...)
 	l.out = append(l.out, ' ')
+	if q.parent {
+		l.out = append(l.out, "http://"...)
+		l.out = append(l.out, q.host...)
+	}
 	l.out = append(l.out, q.target...)
 	l.out = append(l.out, " HTTP/1.1\r\nHost: "...)
 	l.out = append(l.out, q.host...)
@@ -63,9 +68,16 @@ func (q *laneRequest) read(l *lane) bool {
 	if q.trailers {
 		l.out = append(l.out, "Connection: TE\r\nTE: trailers\r\n"...)
 	}
-	l.out = append(l.out, "Via: 1.1 gracegate\r\n\r\n"...)
+	if q.parent {
+		l.out = append(l.out, l.dialer().login...)
+	}
+	l.out = append(l.out, "Via: 1.1 "...)
+	l.out = append(l.out, l.dialer().pseudonym...)
+	l.out = append(l.out, "\r\n\r\n"...)
 	return true
 }
+
+func (l *lane) dialer() *Dialer { return l.server.cfg.Dialer }
 
 // hostField is the Host of a plain request.
 func hostField(name host.Name, port uint16) string {
@@ -96,6 +108,15 @@ func (q *laneRequest) readLine(l *lane, line, fields []byte) bool {
 			return false
 		}
 		q.name, q.port, q.host = l.last.name, l.dest.port, host.Join(l.last.name, l.last.port)
+		if l.server.transparent.resolve && !q.name.IsAddr() {
+			var err error
+			if q.parent, err = l.dialer().viaParent(q.name, q.port); err != nil {
+				return false
+			}
+		}
+		if q.parent { // which goes by this
+			q.host = hostField(q.name, q.port)
+		}
 	default:
 		var ok bool
 		if rest, ok = bytes.CutPrefix(rest, []byte("http://")); !ok {
@@ -107,6 +128,10 @@ func (q *laneRequest) readLine(l *lane, line, fields []byte) bool {
 		}
 		q.name, q.port, q.host = l.last.name, l.last.port, hostField(l.last.name, l.last.port)
 		rest = rest[slash:]
+		var err error
+		if q.parent, err = l.dialer().viaParent(q.name, q.port); err != nil {
+			return false
+		}
 	}
 	if rest[0] != '/' || !plainTarget(rest) {
 		return false
@@ -210,6 +235,8 @@ func (q *laneRequest) field(l *lane, line []byte) (goesOn, ok bool) {
 		return true, !is(name, "Trailer")
 	case 'u':
 		return true, !is(name, "Upgrade")
+	case 'v':
+		return true, !is(name, "Via") || !l.dialer().loops([]string{string(value)})
 	}
 	return true, true
 }

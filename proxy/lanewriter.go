@@ -113,6 +113,8 @@ func (l *lane) readConnect() *http.Request {
 		switch {
 		case isField(line, "Accept"):
 			r.Header.Add("Accept", string(line[len("Accept:"):]))
+		case isField(line, "Via"):
+			r.Header.Add("Via", string(line[len("Via:"):]))
 		case isField(line, "Proxy-Authorization"):
 			r.Header.Set("Proxy-Authorization", string(bytes.Trim(line[len("Proxy-Authorization:"):], " \t")))
 		}

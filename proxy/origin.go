@@ -76,6 +76,7 @@ type originTripper struct {
 	*transports
 	straight *straightTransports
 	idle     time.Duration
+	name     string // of this gateway, in the Via of requests
 
 	// failed is told of every request to which the origin gave no answer. It answers in its place, or fails if nobody would
 	// read that.
@@ -84,13 +85,21 @@ type originTripper struct {
 
 func newOriginTripper(s *Server) *originTripper {
 	build := func(dial dialFunc) *transports {
+		plain := newTransport(dial, s.cfg.Idle)
 		return &transports{
-			plain:     newTransport(dial, s.cfg.Idle),
+			plain: plain, socket: plain,
 			secure:    newSecureTransport(dial, s.cfg.Idle, s.cfg.Hello, s.cfg.Roots, true),
 			secureOne: newSecureTransport(dial, s.cfg.Idle, s.cfg.Hello, s.cfg.Roots, false),
 		}
 	}
-	return &originTripper{transports: build(s.dial), straight: newStraightTransports(s.dial, build), idle: s.cfg.Idle, failed: s.noAnswer}
+	t := &originTripper{
+		transports: build(s.dial), straight: newStraightTransports(s.dial, build),
+		idle: s.cfg.Idle, name: s.cfg.Dialer.pseudonym, failed: s.noAnswer,
+	}
+	if s.cfg.Dialer.parent != nil {
+		t.plain = s.newParentTransport()
+	}
+	return t
 }
 
 // over is the transport for a request.
@@ -100,6 +109,8 @@ func (t *originTripper) over(r *http.Request, f *flow) *http.Transport {
 		to = t.straight.to(f.to)
 	}
 	switch {
+	case r.URL.Scheme != "https" && f.kind == "websocket":
+		return to.socket
 	case r.URL.Scheme != "https":
 		return to.plain
 	case f.kind == "websocket":
@@ -119,9 +130,13 @@ func (t *originTripper) roundTrip(r *http.Request) (*http.Response, error) {
 	if f == nil {
 		return nil, errors.New("a request reached the origin without having passed the gate")
 	}
-	r.Header.Add("Via", via(r.Proto))
+	r.Header.Add("Via", via(r.Proto, t.name))
 	if _, told := r.Header["User-Agent"]; !told {
 		r.Header["User-Agent"] = nil // the transport would add one
+	}
+	byParent := t.byParent(r, f)
+	if byParent {
+		r.Host = r.URL.Host // by which the parent goes
 	}
 	r.Close = false // that the client wants its connection closed says nothing about ours
 	resp, err := t.over(r, f).RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
@@ -137,6 +152,10 @@ func (t *originTripper) roundTrip(r *http.Request) (*http.Response, error) {
 		_ = resp.Body.Close()
 		err = fmt.Errorf("the origin answered with the status %d, which is none", resp.StatusCode)
 	}
+	if err == nil && resp.StatusCode == http.StatusProxyAuthRequired && byParent {
+		_ = resp.Body.Close()
+		err = dialError(r.Context(), "", parentRefused(resp.StatusCode)) // it is not the client who must log in there
+	}
 	if err == nil {
 		err = checkUpgrade(resp, f.kind == "websocket")
 	}
@@ -145,7 +164,7 @@ func (t *originTripper) roundTrip(r *http.Request) (*http.Response, error) {
 	}
 	f.status = resp.StatusCode
 	stripResponse(resp)
-	resp.Header.Add("Via", via(resp.Proto))
+	resp.Header.Add("Via", via(resp.Proto, ownName))
 	if sunset := f.sunset(); sunset != "" {
 		resp.Header.Set("Sunset", sunset)
 	}
@@ -161,7 +180,16 @@ func overHTTP2(c net.Conn) bool {
 }
 
 // via is our entry of the field that tells the way of a message, with the version that we received it in.
-func via(proto string) string { return strings.TrimPrefix(proto, "HTTP/") + " gracegate" }
+func via(proto, name string) string { return strings.TrimPrefix(proto, "HTTP/") + " " + name }
+
+// byParent tells whether a request went to the parent, which may have answered it by itself.
+func (t *originTripper) byParent(r *http.Request, f *flow) bool {
+	if over := t.over(r, f); over.Proxy != nil {
+		way, err := over.Proxy(r)
+		return way != nil && err == nil
+	}
+	return false
+}
 
 // checkUpgrade refuses a change of protocol that was not asked for: nobody could tell what the bytes after it mean.
 func checkUpgrade(resp *http.Response, asked bool) error {

@@ -30,6 +30,7 @@ type originKey struct {
 	hostPort
 	secure bool     // it speaks TLS
 	at     hostPort // dialled in place of the host; zero: the host is
+	parent bool     // it is the parent, which is asked for plain requests
 }
 
 // originConn is a connection to an origin, used by one exchange at a time.
@@ -95,11 +96,7 @@ func newOriginConn(c net.Conn, tcp *net.TCPConn, key originKey) *originConn {
 
 // reach connects to an origin. No byte of a request is sent before one behind TLS has proved that it is the host.
 func (s *Server) reach(ctx context.Context, key originKey) (*originConn, error) {
-	to := key.at
-	if to.name.IsZero() {
-		to = key.hostPort
-	}
-	tcp, err := s.dial(ctx, to.name, to.port)
+	tcp, err := s.dialFor(ctx, key)
 	if err != nil {
 		return nil, err
 	}
@@ -112,6 +109,16 @@ func (s *Server) reach(ctx context.Context, key originKey) (*originConn, error) 
 		return nil, err
 	}
 	return newOriginConn(c, tcp, key), nil
+}
+
+func (s *Server) dialFor(ctx context.Context, key originKey) (*net.TCPConn, error) {
+	switch {
+	case key.parent:
+		return s.dialParent(ctx)
+	case key.at.name.IsZero():
+		return s.dial(ctx, key.name, key.port)
+	}
+	return s.dial(ctx, key.at.name, key.at.port)
 }
 
 // silent tells that a connection is open, and that nothing came on it unasked.

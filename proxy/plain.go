@@ -29,7 +29,7 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, client netip.Ad
 		return
 	}
 	f := newPlainFlow(client, r.Method, name, port, path, again, r.URL.String())
-	if !s.login(r.Context(), w, askerOf(r), f, r.Header.Get("Proxy-Authorization")) {
+	if s.looped(w, r, f) || !s.login(r.Context(), w, askerOf(r), f, r.Header.Get("Proxy-Authorization")) {
 		return
 	}
 	s.judge(f)

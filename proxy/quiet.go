@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -27,6 +28,7 @@ var (
 	aboutLogin       = &topic{zapcore.WarnLevel, "log-in failed", "user"}
 	aboutNoLogin     = &topic{zapcore.DebugLevel, "asked to log in", ""}
 	aboutBalancer    = &topic{zapcore.WarnLevel, "connection of a load balancer refused", ""}
+	aboutParent      = &topic{zapcore.WarnLevel, "the parent proxy failed", "problem"}
 	aboutHandshake   = &topic{zapcore.WarnLevel, "client did not accept our certificate", ""}
 	aboutFault       = &topic{zapcore.InfoLevel, "request not understood", "code"}
 	aboutLimit       = &topic{zapcore.WarnLevel, "limit met", "limit"}
@@ -71,6 +73,23 @@ func (q *quiet) wrongLogin(f *flow, user string) {
 // askedToLogIn tells of a request without a log-in, which most clients send first.
 func (q *quiet) askedToLogIn(f *flow) {
 	q.storms.say(foldKey{aboutNoLogin, f.client.Addr(), ""}, f.occasion(), func() []zap.Field { return nil })
+}
+
+// parent tells what is wrong with the parent proxy. Those who met it are not told apart.
+func (q *quiet) parent(f *flow, problem *parentError) {
+	q.storms.say(foldKey{topic: aboutParent, id: problem.what}, f.occasion(), func() []zap.Field {
+		var fields []zap.Field
+		if problem.err != nil {
+			fields = append(fields, zap.String("detail", fmt.Sprintf("%.200s", problem.err)))
+		}
+		switch problem.status {
+		case http.StatusProxyAuthRequired:
+			fields = append(fields, zap.String("hint", "upstream.parent-auth names the place of user and password"))
+		case http.StatusForbidden:
+			fields = append(fields, zap.String("hint", "the parent must let this gateway CONNECT to that host and port"))
+		}
+		return fields
+	})
 }
 
 // loop tells of a connection that would lead back to this gateway.

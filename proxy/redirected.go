@@ -46,6 +46,9 @@ func (s *Server) forwardTransparent(w http.ResponseWriter, r *http.Request, clie
 		r.URL.Host = hostField(named, dest.port)
 	}
 	f := s.newRedirectedFlow(client, dest, r.Method, named, path, again, r.URL.String())
+	if s.looped(w, r, f) {
+		return
+	}
 	s.judge(f)
 	if f.ruling.Verdict == policy.Block {
 		s.refuse(w, askerOf(r), f)

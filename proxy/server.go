@@ -198,10 +198,15 @@ func (s *Server) notTaken(err error) {
 
 // dial connects to a host. When descriptors have run out, those of idle connections are given up for it.
 func (s *Server) dial(ctx context.Context, name host.Name, port uint16) (*net.TCPConn, error) {
-	c, err := s.cfg.Dialer.Dial(ctx, name, port)
+	return s.againWithRoom(func() (*net.TCPConn, error) { return s.cfg.Dialer.Dial(ctx, name, port) })
+}
+
+// againWithRoom dials once more, with the descriptors of idle connections, if there were none left.
+func (s *Server) againWithRoom(dial func() (*net.TCPConn, error)) (*net.TCPConn, error) {
+	c, err := dial()
 	if err != nil && descriptorsExhausted(err) {
 		s.closeIdle()
-		return s.cfg.Dialer.Dial(ctx, name, port)
+		return dial()
 	}
 	return c, err
 }

@@ -72,6 +72,8 @@ func (s *Server) loops(client netip.Addr, to, listener netip.AddrPort) (why stri
 		return "it was made to the transparent listener itself, which is for what a packet filter sends there"
 	case s.transparent.own(client):
 		return "it comes from this machine; exempt what the gateway sends from the rules that redirect"
+	case s.cfg.Dialer.isParent(client):
+		return "it comes from the parent proxy; exempt what that sends from the rules that redirect"
 	}
 	return ""
 }

@@ -16,13 +16,14 @@ type dialFunc func(context.Context, host.Name, uint16) (*net.TCPConn, error)
 // transports are the ways to origins. Each keeps connections for the next request to the same host and port.
 type transports struct {
 	plain     *http.Transport // to those without TLS
+	socket    *http.Transport // likewise, for WebSockets: a parent is not asked for them by their URLs
 	secure    *http.Transport // to those behind TLS
 	secureOne *http.Transport // likewise, over HTTP/1.1 alone: only that has upgrades
 }
 
 // closeIdle closes the connections that wait for another request.
 func (t *transports) closeIdle() {
-	for _, transport := range []*http.Transport{t.plain, t.secure, t.secureOne} {
+	for _, transport := range []*http.Transport{t.plain, t.socket, t.secure, t.secureOne} {
 		transport.CloseIdleConnections()
 	}
 }
