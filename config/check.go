@@ -48,6 +48,8 @@ var rules = []struct {
 	{keys: []string{"listen.admin", "admin.hosts", "admin.token-file"}, check: checkAdminOpen},
 	{keys: []string{"admin.token-file"}, needs: "admin.token-file", check: checkToken},
 	{keys: []string{"upstream.hosts"}, check: checkUpstreamHosts},
+	{keys: []string{"upstream.parent", "listen.proxy"}, check: checkParent},
+	{keys: []string{"upstream.parent-auth", "upstream.parent"}, check: checkParentAuth},
 	{keys: []string{"policy.catalog-only", "policy.catalog"}, check: checkCatalogOnly},
 	{keys: []string{"clock.rate", "clock.at"}, check: checkClockRate},
 	{keys: []string{"audit.squid", "audit.file"}, check: checkRecordFiles},
@@ -198,8 +200,6 @@ func picksPort(listen string) bool {
 	return port == "0"
 }
 
-const maxToken = 4096
-
 // Token reads the token of the admin listener; "" if no file is set. The file must be regular, of at most 4 KiB, without
 // any permission for group or others, and hold one line that is not empty; space around it does not count. The error
 // is a [Problem] and never shows the token.
@@ -207,34 +207,46 @@ func (a Admin) Token() (string, error) {
 	if a.TokenFile == "" {
 		return "", nil
 	}
-	fail := func(message, hint string) (string, error) {
-		return "", Problem{Key: "admin.token-file", Value: a.TokenFile, Message: quote(a.TokenFile) + " " + message, Hint: hint}
+	text, bad := readPrivate(a.TokenFile)
+	token := bytes.TrimSpace(text)
+	switch {
+	case bad != nil:
+	case len(token) == 0:
+		bad = &wrong{"is empty", "put a random token into it"}
+	case bytes.ContainsAny(token, " \t\r\n"):
+		bad = &wrong{"holds more than one word", "it holds the token alone"}
+	default:
+		return string(token), nil
 	}
-	f, err := os.Open(a.TokenFile)
+	p := bad.of("", a.TokenFile)
+	p.Key = "admin.token-file"
+	return "", p
+}
+
+const maxPrivate = 4096
+
+// readPrivate reads a small file that only its owner can use.
+func readPrivate(name string) ([]byte, *wrong) {
+	f, err := os.Open(name)
 	if err != nil {
-		return fail("cannot be read: "+rootCause(err), "")
+		return nil, &wrong{"cannot be read: " + rootCause(err), ""}
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	switch {
 	case err != nil:
-		return fail("cannot be read: "+rootCause(err), "")
+		return nil, &wrong{"cannot be read: " + rootCause(err), ""}
 	case !info.Mode().IsRegular():
-		return fail("is not a regular file", "")
+		return nil, &wrong{"is not a regular file", ""}
 	case info.Mode().Perm()&0o077 != 0:
-		return fail(fmt.Sprintf("can be used by others: its mode is %04o", info.Mode().Perm()), "chmod 600 it")
+		return nil, &wrong{fmt.Sprintf("can be used by others: its mode is %04o", info.Mode().Perm()), "chmod 600 it"}
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxToken+1))
-	token := bytes.TrimSpace(text)
+	text, err := io.ReadAll(io.LimitReader(f, maxPrivate+1))
 	switch {
 	case err != nil:
-		return fail("cannot be read: "+rootCause(err), "")
-	case len(text) > maxToken:
-		return fail("is larger than 4 KiB", "it holds the token alone")
-	case len(token) == 0:
-		return fail("is empty", "put a random token into it")
-	case bytes.ContainsAny(token, " \t\r\n"):
-		return fail("holds more than one word", "it holds the token alone")
+		return nil, &wrong{"cannot be read: " + rootCause(err), ""}
+	case len(text) > maxPrivate:
+		return nil, &wrong{"is larger than 4 KiB", "it holds one line"}
 	}
-	return string(token), nil
+	return text, nil
 }

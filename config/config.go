@@ -110,6 +110,16 @@ type Upstream struct {
 	// of the catalogue. Empty by default.
 	Ports []PortRange
 
+	// Parent is the proxy, http://HOST:PORT, through which destinations are reached, all but those of upstream.hosts; it
+	// then looks names up, and the destination guard judges only addresses that clients name; empty reaches them straight.
+	// Empty by default.
+	Parent Parent
+
+	// ParentAuth is where the user:password is with which the gateway logs in to upstream.parent: file:PATH, a file of one
+	// line that only its owner can read, or env:NAME, a variable of the environment; empty logs in nowhere. Empty by
+	// default.
+	ParentAuth string
+
 	// CAFile is the PEM file of roots that the certificates of intercepted destinations may chain to besides the system's;
 	// empty adds none. Empty by default.
 	CAFile string

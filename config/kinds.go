@@ -16,7 +16,8 @@ type scalar[T any] struct {
 	tags   []string // the YAML types that may carry it; text from flags has no type
 	bounds string   // for the manual: "at least 1s, at most 30d"
 	parse  func(string) (T, *wrong)
-	format func(T) string // parse reads it back
+	hides  func(string) bool // tells a value that may be a secret, so that no mistake shows it; nil: none is
+	format func(T) string    // parse reads it back
 }
 
 // value ties a kind to the field of Config that holds it. Everything is read as a YAML node: text from a flag or the
@@ -66,10 +67,13 @@ func (s scalar[T]) readNode(n *yaml.Node, in source) (v T, problems Errors) {
 		return v, Errors{unlike(n, in, s.name)}
 	}
 	v, bad := s.parse(n.Value)
-	if bad != nil {
-		return v, Errors{bad.of(in.at(n), n.Value)}
+	switch {
+	case bad == nil:
+		return v, nil
+	case s.hides != nil && s.hides(n.Value):
+		return v, Errors{{Where: in.at(n), Message: "the value " + bad.what, Hint: bad.hint}}
 	}
-	return v, nil
+	return v, Errors{bad.of(in.at(n), n.Value)}
 }
 
 // writeNode marks text as such where the kind takes text, so that the encoder quotes what alone would mean another type.
@@ -146,6 +150,28 @@ func (o outlet) write(c *Config) *yaml.Node {
 		return o.writeNode(Stdout)
 	}
 	return o.path.write(c)
+}
+
+// secret is where a secret is: env:NAME, or file:PATH, whose path is one.
+type secret struct{ one[string] }
+
+func (s secret) read(c *Config, n *yaml.Node, in source) Errors {
+	problems := s.one.read(c, n, in)
+	to := s.field(c)
+	if name, ok := strings.CutPrefix(*to, inFile); len(problems) == 0 && ok && in.isFile && !filepath.IsAbs(name) {
+		*to = inFile + filepath.Join(filepath.Dir(in.name), name)
+	}
+	return problems
+}
+
+func (s secret) write(c *Config) *yaml.Node {
+	where := *s.field(c)
+	if name, ok := strings.CutPrefix(where, inFile); ok {
+		if full, err := filepath.Abs(name); err == nil {
+			where = inFile + full
+		}
+	}
+	return s.writeNode(where)
 }
 
 // many is a setting with a list of scalars.

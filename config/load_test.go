@@ -59,6 +59,11 @@ func everySetting() []spelled {
 		},
 		{"upstream.allow", "[10.0.0.0/8]", "fd00::/8", "192.0.2.1,2001:db8::1", list(), list("10.0.0.0/8"), list("fd00::/8"), list("192.0.2.1/32", "2001:db8::1/128")},
 		{"upstream.ports", "[8443, 8000-8010]", "1-65535", "90,91-91", list(), list("8443", "8000-8010"), list("1-65535"), list("90", "91")},
+		{
+			"upstream.parent", `"http://Proxy.example:3128"`, "http://192.0.2.1:8080/", "http://[2001:db8::1]:1", "",
+			"http://proxy.example:3128", "http://192.0.2.1:8080", "http://[2001:db8::1]:1",
+		},
+		{"upstream.parent-auth", "file:/f", "env:PARENT_LOGIN", "/g", "", "file:/f", "env:PARENT_LOGIN", "file:/g"},
 		{"upstream.ca-file", "/f", "/e", "/g", "", "/f", "/e", "/g"},
 		{"transparent.dial", "resolve", "original", "resolve", "original", "resolve", "original", "resolve"},
 		{"policy.file", "/f", "/e", "/g", "", "/f", "/e", "/g"},
@@ -130,9 +135,10 @@ func everySetting() []spelled {
 
 // alsoNeeded is what some settings need beside them.
 var alsoNeeded = map[string]string{
-	"clock.rate":          "--clock-at=2024-09-28T00:00:00Z",
-	"policy.catalog-only": "--policy-catalog=/c",
-	"audit.squid":         "--audit-file=",
+	"clock.rate":           "--clock-at=2024-09-28T00:00:00Z",
+	"policy.catalog-only":  "--policy-catalog=/c",
+	"audit.squid":          "--audit-file=",
+	"upstream.parent-auth": "--upstream-parent=http://proxy.example:3128",
 }
 
 func TestPrecedence(t *testing.T) {
@@ -310,7 +316,7 @@ func TestGroups(t *testing.T) {
 	want := []string{
 		"config", "policy-catalog", "policy-catalog-only", "policy-file", "policy-known-at", "policy-max-age", "policy-reload",
 		"policy-waivers",
-		"upstream-allow", "upstream-ca-file", "upstream-hosts", "upstream-ports", "upstream-resolver",
+		"upstream-allow", "upstream-ca-file", "upstream-hosts", "upstream-parent", "upstream-parent-auth", "upstream-ports", "upstream-resolver",
 	}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Error(diff)

@@ -30,7 +30,7 @@ func (c *Config) WriteYAML(w io.Writer) error {
 }
 
 // Redacted returns all settings in effect, by section and name, as values that encoding/json can write. No setting holds a
-// secret itself; admin.token-file is shown as the path that it is.
+// secret itself; admin.token-file is shown as the path that it is, and upstream.parent-auth as the place.
 func (c *Config) Redacted() map[string]any {
 	all := make(map[string]any)
 	for _, g := range AllGroups() {

@@ -161,6 +161,16 @@ var settings = []*setting{
 		many[PortRange]{portRange, func(c *Config) *[]PortRange { return &c.Upstream.Ports }},
 	},
 	{
+		"upstream.parent", "",
+		"the proxy, http://HOST:PORT, through which destinations are reached, all but those of upstream.hosts; it then looks names up, and the destination guard judges only addresses that clients name; empty reaches them straight",
+		one[Parent]{parentURL, func(c *Config) *Parent { return &c.Upstream.Parent }},
+	},
+	{
+		"upstream.parent-auth", "",
+		"where the user:password is with which the gateway logs in to upstream.parent: file:PATH, a file of one line that only its owner can read, or env:NAME, a variable of the environment; empty logs in nowhere",
+		secret{one[string]{secretPlace, func(c *Config) *string { return &c.Upstream.ParentAuth }}},
+	},
+	{
 		"upstream.ca-file", "",
 		"the PEM file of roots that the certificates of intercepted destinations may chain to besides the system's; empty adds none",
 		path{one[string]{fileName, func(c *Config) *string { return &c.Upstream.CAFile }}},

@@ -98,7 +98,7 @@ func TestToken(t *testing.T) {
 		{name: "world", text: "secret", mode: 0o604, err: "can be used by others: its mode is 0604 (chmod 600 it)"},
 		{name: "empty", text: " \n", mode: 0o600, err: "is empty (put a random token into it)"},
 		{name: "two lines", text: "secret\nother\n", mode: 0o600, err: "holds more than one word (it holds the token alone)"},
-		{name: "large", text: strings.Repeat("x", 4097), mode: 0o600, err: "is larger than 4 KiB (it holds the token alone)"},
+		{name: "large", text: strings.Repeat("x", 4097), mode: 0o600, err: "is larger than 4 KiB (it holds one line)"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

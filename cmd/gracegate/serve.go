@@ -158,6 +158,9 @@ func announce(cfg *config.Config, p *policy.Policy, clk *edgeClock, log *zap.Log
 		fields = append(fields, zap.String("waivers", cfg.Policy.Waivers))
 	}
 	log.Info("policy in force", fields...)
+	if parent := cfg.Upstream.Parent; parent.Port != 0 {
+		log.Info("destinations are reached through a parent proxy", zap.Stringer("parent", parent), zap.Bool("log_in", cfg.Upstream.ParentAuth != ""))
+	}
 	if clk.Simulated() {
 		log.Warn("the policy clock is simulated: decisions are not those of today", zap.String("policy_time", instant.Format(clk.Now())),
 			zap.Float64("rate", cfg.Clock.Rate))

@@ -165,7 +165,7 @@ func start(ts *testscript.TestScript, stdin *os.File, args ...string) *backgroun
 func startCommand(ts *testscript.TestScript, cmd *exec.Cmd) *background {
 	b := &background{cmd: cmd, done: make(chan struct{}), more: make(chan struct{})}
 	b.cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "GORACE", "GOMEMLIMIT", machineVariable} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "GORACE", "GOMEMLIMIT", "PARENT_LOGIN", machineVariable} {
 		if value := ts.Getenv(name); value != "" {
 			b.cmd.Env = append(b.cmd.Env, name+"="+value)
 		}

@@ -39,6 +39,7 @@ type gateway struct {
 	clients  *proxy.Clients
 	devices  *devices.Table
 	users    *login.Checker // nil: nobody is asked to log in
+	parent   *proxy.Parent  // nil: destinations are reached straight
 	page     *proxy.Page    // of refusals, as read at start; nil: the built-in one
 
 	authority *authority
@@ -75,6 +76,9 @@ func newGateway(cfg *config.Config, clk *edgeClock, log *zap.Logger, always []za
 	}
 	if users != nil {
 		g.users = login.NewChecker(users)
+	}
+	if g.parent, err = newParent(cfg); err != nil {
+		return nil, err
 	}
 	if g.page, err = readPage(cfg.Deny.Page); err != nil {
 		return nil, err
@@ -206,7 +210,7 @@ func (g *gateway) reloadPage() error {
 }
 
 func (g *gateway) newDialer() *proxy.Dialer {
-	d := proxy.DialConfig{Guard: proxy.NewGuard(g.cfg.Upstream.Allow, nil), Timeout: g.cfg.Limits.Dial}
+	d := proxy.DialConfig{Guard: proxy.NewGuard(g.cfg.Upstream.Allow, nil), Timeout: g.cfg.Limits.Dial, Parent: g.parent}
 	if g.cfg.Upstream.Resolver.IsValid() {
 		d.Resolver = g.cfg.Upstream.Resolver.String()
 	}
@@ -219,6 +223,19 @@ func (g *gateway) newDialer() *proxy.Dialer {
 		}
 	}
 	return proxy.NewDialer(d)
+}
+
+// newParent is the proxy that destinations are reached through; nil without one.
+func newParent(cfg *config.Config) (*proxy.Parent, error) {
+	at := cfg.Upstream.Parent
+	if at.Port == 0 {
+		return nil, nil
+	}
+	user, password, err := cfg.Upstream.ParentLogin()
+	if p, ok := errors.AsType[config.Problem](err); ok {
+		return nil, config.Errors{p}
+	}
+	return &proxy.Parent{Name: at.Name, Port: at.Port, User: user, Password: password}, err
 }
 
 func (g *gateway) newConsole(pages map[string]http.Handler) error {
@@ -419,6 +436,9 @@ func newGuards(cfg *config.Config) (guardFunc, error) {
 			return "port", "port " + strconv.Itoa(int(f.Port)) + " is not opened (upstream.ports)"
 		}
 		addr, literal := f.Authority.Addr()
+		if cfg.Upstream.Parent.Port != 0 {
+			addr, literal = proxy.KnownAddr(f.Authority)
+		}
 		if !literal || overridden(cfg, f) || f.Transparent && cfg.Transparent.Dial == config.Resolve && !named(f).IsAddr() {
 			return "", ""
 		}
