@@ -131,7 +131,7 @@ func (x *examination) checks() []check {
 		{"policy", everywhere, checkPolicy},
 		{"CA", everywhere, checkCA},
 		{"data directory", everywhere, checkDataDirectory},
-		{"clock", onLinux, checkClock},
+		{"clock", everywhere, checkClock},
 		{"open files", onLinux, checkOpenFiles},
 		{"resolver", onLinux, checkResolver},
 	}

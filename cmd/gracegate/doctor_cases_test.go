@@ -1,7 +1,11 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"io/fs"
+
+	"github.com/gracegate/gracegate/console"
 )
 
 // A gateway with nothing wrong, over either way.
@@ -10,7 +14,7 @@ var sound = map[string]map[string]string{
 		"policy":              "ok: testdata/doctor/policy.yaml, revision REVISION",
 		"CA":                  "ok: there is none, and the policy needs to see no request inside TLS today",
 		"data directory":      "ok: /var/lib/gracegate",
-		"clock":               "ok: is synchronised",
+		"clock":               "ok: is believed; the kernel says: synchronised",
 		"open files":          "ok: the gateway (process 77) may have 65536",
 		"resolver":            "ok: 192.168.1.1, 8.8.8.8 (public: Google Public DNS), by /etc/resolv.conf",
 		"port 127.0.0.1:3128": "ok: the gateway (process 77) listens there, for listen.proxy",
@@ -160,11 +164,12 @@ var cases = []struct {
 		},
 	},
 	{
-		name: "ports that need not be free", flags: []string{"--listen-proxy=127.0.0.2:3128,127.0.0.1:0,[::1]:3128", "--listen-admin="},
+		name: "ports that need not be free", flags: []string{"--listen-proxy=127.0.0.2:3128,127.0.0.1:0,[::1]:3128", "--listen-socks=:1080", "--listen-admin="},
 		want: map[string]string{
 			"port 127.0.0.1:3128": "", "port 127.0.0.1:9128": "",
 			"port 127.0.0.2:3128": "ok: free, for listen.proxy; the gateway does not run",
 			"port 127.0.0.1:0":    "ok: any free port, for listen.proxy",
+			"port :1080":          "ok: free, for listen.socks; the gateway does not run",
 			"port [::1]:3128":     "ok: free, for listen.proxy; the gateway does not run",
 		},
 	},
@@ -201,21 +206,48 @@ var cases = []struct {
 		want: map[string]string{"data directory": "ok: /var/lib/gracegate is not there yet; serve makes it"},
 	},
 	{
-		name: "the clock drifts", machine: func(m *machine) { m.synced = func() (bool, error) { return false, nil } },
-		want: map[string]string{"clock": "warn: nothing keeps it in step: the gateway does not trust it until you accept it (gracegate clock)\nfix: run an NTP client, such as chrony or systemd-timesyncd (timedatectl set-ntp true), or set clock.check"},
+		name: "nobody has vouched for the clock", machine: func(m *machine) {
+			m.clock = stands(console.Clock{State: "unsynchronised", Detail: "nobody has ever vouched for it"}, nil)
+		},
+		want: map[string]string{"clock": "warn: nobody has ever vouched for it\nfix: run an NTP client, such as chrony or systemd-timesyncd (timedatectl set-ntp true), or set clock.check"},
 	},
 	{
-		name: "the clock drifts, and a second source vouches for it", flags: []string{"--clock-check=ntp://192.0.2.1"},
-		machine: func(m *machine) { m.synced = func() (bool, error) { return false, nil } },
-		want:    map[string]string{"clock": "ok: is vouched for by clock.check alone, ntp://192.0.2.1:123"},
+		name: "the clock drifts", machine: func(m *machine) {
+			m.clock = stands(console.Clock{Trusted: true, State: "trusted", Kernel: "not synchronised"}, nil)
+		},
+		want: map[string]string{"clock": "warn: is believed, but nothing keeps it in step\nfix: run an NTP client, such as chrony or systemd-timesyncd (timedatectl set-ntp true), or set clock.check"},
 	},
 	{
-		name: "the clock is secret", machine: func(m *machine) { m.synced = func() (bool, error) { return false, fs.ErrPermission } },
-		want: map[string]string{"clock": "skip: the kernel does not tell: permission denied"},
+		name: "a second source vouches for the clock", machine: func(m *machine) {
+			m.clock = stands(console.Clock{
+				Trusted: true, State: "trusted", Kernel: "not synchronised", Source: &console.TimeSource{Source: "ntp://192.0.2.1:123", Ahead: new(float64)},
+			}, nil)
+		},
+		want: map[string]string{"clock": "ok: is believed, by clock.check alone: ntp://192.0.2.1:123: the machine is 0.0 s ahead of it"},
 	},
 	{
-		name: "a simulated clock", flags: []string{"--clock-at=2024-09-01T00:00:00Z"},
-		want: map[string]string{"clock": "ok: policy goes by clock.at"},
+		name: "the clock was set back", machine: func(m *machine) {
+			m.clock = stands(console.Clock{State: "set-back", Detail: "it is a year behind"}, nil)
+		}, code: 3,
+		want: map[string]string{"clock": "fail: is not believed (set-back): it is a year behind\nfix: set it; or, if it is right: gracegate clock accept --reason \"...\""},
+	},
+	{
+		name: "a mark of another user", machine: func(m *machine) {
+			m.clock = stands(console.Clock{}, failed(fmt.Errorf("the clock's mark: %w", fs.ErrPermission), "a hint"))
+		},
+		want: map[string]string{"clock": "skip: the clock's mark: permission denied\nfix: run doctor as the user of the service, or as root"},
+	},
+	{
+		name: "records of a simulated clock", machine: func(m *machine) {
+			m.clock = stands(console.Clock{}, invalid(errors.New("simulated"), "--data-dir names another"))
+		}, code: 3,
+		want: map[string]string{"clock": "fail: simulated\nfix: --data-dir names another"},
+	},
+	{
+		name: "a simulated clock", machine: func(m *machine) {
+			m.clock = stands(console.Clock{Simulated: true, Trusted: true, State: "trusted"}, nil)
+		},
+		want: map[string]string{"clock": "ok: is simulated, by clock.at"},
 	},
 	{
 		name: "a resolver of the settings", flags: []string{"--upstream-resolver=1.1.1.1:53"},
@@ -253,7 +285,7 @@ var cases = []struct {
 	{
 		name: "another system", machine: func(m *machine) { m.system = "freebsd" },
 		want: map[string]string{
-			"clock": notLinux, "open files": notLinux, "resolver": notLinux, "port 127.0.0.1:3128": notLinux, "port :3129": notLinux, "port 127.0.0.1:9128": notLinux,
+			"open files": notLinux, "resolver": notLinux, "port 127.0.0.1:3128": notLinux, "port :3129": notLinux, "port 127.0.0.1:9128": notLinux,
 			"nftables": notLinux, "interfaces": notLinux, "TPROXY": notLinux, "conntrack": notLinux, "forwarding IPv4": notLinux, "forwarding IPv6": notLinux,
 			"IPv6": notLinux, "QUIC": notLinux, "DNS": notLinux,
 		},

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/gracegate/gracegate/config"
+	"github.com/gracegate/gracegate/console"
 	"github.com/gracegate/gracegate/policy"
-	"github.com/gracegate/gracegate/policy/clock"
 )
 
 // machine is what doctor looks at. Nothing in it can change the machine.
@@ -24,24 +24,19 @@ type machine struct {
 	uid    int                                               // of who looks
 	files  fs.FS                                             // from the root directory on
 	run    func(name string, args ...string) (string, error) // a program that tells something; its standard output
-	synced func() (is bool, err error)                       // whether the kernel takes its clock for synchronised
+	clock  func(*config.Config) (*console.Clock, error)      // how the gateway's clock stands
 }
 
 // thisHost is the one that the program runs on.
 func thisHost(ctx context.Context) *machine {
 	return &machine{
-		system: runtime.GOOS, uid: os.Geteuid(), files: os.DirFS("/"), synced: clockSynchronised,
+		system: runtime.GOOS, uid: os.Geteuid(), files: os.DirFS("/"),
+		clock: func(cfg *config.Config) (*console.Clock, error) {
+			_, status, err := clockStatus(ctx, cfg)
+			return status, err
+		},
 		run: func(name string, args ...string) (string, error) { return runProgram(ctx, name, args...) },
 	}
-}
-
-// clockSynchronised asks the kernel whether anything keeps its clock in step.
-func clockSynchronised() (bool, error) {
-	sync := kernel.Sync()
-	if sync == clock.SyncUnknown {
-		return false, errors.New("it cannot be asked")
-	}
-	return sync == clock.Synchronised, nil
 }
 
 // programTime is what a program may take that only tells something.

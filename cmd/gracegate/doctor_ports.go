@@ -17,14 +17,18 @@ type listener struct{ setting, addr string }
 // listeners are those of the settings.
 func (x *examination) listeners() []listener {
 	var list []listener
-	for _, addr := range x.cfg.Listen.Proxy {
-		list = append(list, listener{"listen.proxy", addr})
-	}
-	for _, addr := range x.cfg.Listen.Transparent {
-		list = append(list, listener{"listen.transparent", addr})
-	}
-	for _, addr := range nonEmpty(x.cfg.Listen.Admin) {
-		list = append(list, listener{"listen.admin", addr})
+	for _, kind := range []struct {
+		setting string
+		addrs   []string
+	}{
+		{"listen.proxy", x.cfg.Listen.Proxy},
+		{"listen.socks", x.cfg.Listen.SOCKS},
+		{"listen.transparent", x.cfg.Listen.Transparent},
+		{"listen.admin", nonEmpty(x.cfg.Listen.Admin)},
+	} {
+		for _, addr := range kind.addrs {
+			list = append(list, listener{kind.setting, addr})
+		}
 	}
 	return list
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/gracegate/gracegate/policy"
+	"github.com/gracegate/gracegate/policy/clock"
 )
 
 const tellsAll = "gracegate explain with the same settings tells every mistake"
@@ -153,20 +154,27 @@ func (x *examination) wrongOwner(dir string, info fs.FileInfo) finding {
 	return finding{}
 }
 
+// checkClock asks as gracegate clock does.
 func checkClock(x *examination) finding {
-	is, err := x.synced()
+	const keep = "run an NTP client, such as chrony or systemd-timesyncd (timedatectl set-ntp true), or set clock.check"
+	s, err := x.clock(x.cfg)
 	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return skips("run doctor as the user of the service, or as root", "%s", err)
 	case err != nil:
-		return skips("", "the kernel does not tell: %s", err)
-	case !x.cfg.Clock.At.IsZero():
-		return passes("policy goes by clock.at")
-	case !is && x.cfg.Clock.Check != "":
-		return passes("is vouched for by clock.check alone, %s", x.cfg.Clock.Check)
-	case !is:
-		return warns("run an NTP client, such as chrony or systemd-timesyncd (timedatectl set-ntp true), or set clock.check",
-			"nothing keeps it in step: the gateway does not trust it until you accept it (gracegate clock)")
+		return fails(cmp.Or(hintOf(err), "gracegate clock"), "%s", err)
+	case s.Simulated:
+		return passes("is simulated, by clock.at")
+	case s.State == clock.Unsynchronised.String():
+		return warns(keep, "%s", s.Detail)
+	case !s.Trusted:
+		return fails(`set it; or, if it is right: gracegate clock accept --reason "..."`, "is not believed (%s): %s", s.State, s.Detail)
+	case s.Kernel == clock.NotSynchronised.String() && s.Source != nil && s.Source.Ahead != nil:
+		return passes("is believed, by clock.check alone: %s", sourceText(s.Source))
+	case s.Kernel == clock.NotSynchronised.String():
+		return warns(keep, "is believed, but nothing keeps it in step")
 	}
-	return passes("is synchronised")
+	return passes("is believed; the kernel says: %s", s.Kernel)
 }
 
 // checkOpenFiles compares the limit of the gateway, or of what this user would start, with what its connections take.

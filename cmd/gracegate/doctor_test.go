@@ -18,6 +18,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"github.com/gracegate/gracegate/config"
+	"github.com/gracegate/gracegate/console"
 )
 
 // patient is a machine on paper: files by name, among them what programs say, below run/.
@@ -65,7 +66,7 @@ func (p patient) machine(t *testing.T) *machine {
 		files[name] = f
 	}
 	return &machine{
-		system: "linux", uid: 1000, files: files, synced: func() (bool, error) { return true, nil },
+		system: "linux", uid: 1000, files: files, clock: stands(console.Clock{Trusted: true, State: "trusted", Kernel: "synchronised"}, nil),
 		run: func(name string, args ...string) (string, error) {
 			said, known := p["run/"+strings.Join(append([]string{name}, args...), " ")]
 			if !known {
@@ -77,6 +78,11 @@ func (p patient) machine(t *testing.T) *machine {
 			return said, nil
 		},
 	}
+}
+
+// stands is a clock that stands so.
+func stands(s console.Clock, err error) func(*config.Config) (*console.Clock, error) {
+	return func(*config.Config) (*console.Clock, error) { return &s, err }
 }
 
 // settings are those of the patients' gateway, and flags.
