@@ -37,8 +37,12 @@ func (l *lane) arrive() (isHTTP bool) {
 func (l *lane) identify(held []byte) (what opening, all []byte, learn func(*policy.Facts)) {
 	rest := helloReader{Conn: l.tcp, limit: l.front.limits.HeadTimeout}
 	defer rest.done() // before another has the connection
-	if what, held = hearOpening(&rest, held); what != openingTLS {
+	switch what, held = hearOpening(&rest, held); what {
+	case openingUnclear:
+		return what, held, halfSaid
+	case openingHTTP, openingOther:
 		return what, held, notTLS
+	case openingTLS:
 	}
 	info, held, err := hello.Read(&rest, held)
 	return what, held, func(facts *policy.Facts) { note(facts, &info, err) }
@@ -163,8 +167,8 @@ func (l *lane) connectTo(f *flow, held []byte) {
 	t.carryOn(held)
 }
 
-// runUnheard begins a tunnel of a client that has said nothing, in a goroutine of its own. If it does speak first, TLS or HTTP, the
-// tunnel gives way to what is judged by that: waiting is no way around it.
+// runUnheard begins a tunnel of a client that has said nothing, in a goroutine of its own. If it does speak first, TLS or HTTP or what
+// may become it, the tunnel gives way to what is judged by that: waiting is no way around it.
 func (t *tunnel) runUnheard(dest hostPort) {
 	t.running.Store(2)
 	t.startWatch()
@@ -181,7 +185,7 @@ func (t *tunnel) runUnheard(dest hostPort) {
 		t.cut()
 		return
 	}
-	switch identified := what == openingTLS || what == openingHTTP; {
+	switch identified := what != openingOther; {
 	case t.gone.Load():
 		t.cut()
 		return

@@ -178,7 +178,7 @@ func TestListenersMayEndTheirSide(t *testing.T) {
 	r.observed("closed tunnel complete")
 }
 
-// TestHalfAWord: whoever begins and does not go on is judged by what there is.
+// TestHalfAWord: whoever begins and does not go on is judged by what there is, which is nothing to read where it may become a request.
 func TestHalfAWord(t *testing.T) {
 	t.Parallel()
 	o := newSink(t)
@@ -188,8 +188,23 @@ func TestHalfAWord(t *testing.T) {
 		t.Errorf("record: %+v", rec)
 	}
 	r.dial(o.addr).send("GET /ind").answer("GET").want(t, 408)
+	for _, begun := range []string{"GE", "\r\n", "BREW /pot", "NICK"} {
+		r.dial(o.addr).send(begun).expect(accessDenied)
+	}
+	if n := o.came.Load(); n != 0 {
+		t.Errorf("%d came", n)
+	}
+	r = newRedirector(t, rigSetup{settings: "unseen: {unreadable: allow}", change: func(c *Config) { c.Hello = 20 * time.Millisecond }}, nil)
 	r.dial(o.addr).send("NICK").expect("seen")
-	if n := o.came.Load(); n != 1 {
+}
+
+// TestNoMethodIsTooLong: a request of a method that nobody knows is one, and those behind it are judged.
+func TestNoMethodIsTooLong(t *testing.T) {
+	t.Parallel()
+	o := newSink(t)
+	r := newRedirector(t, rigSetup{}, nil)
+	r.dial(o.addr).send(request(strings.Repeat("A", maxMethod+1), "cloud.acme.example", "/", "")).answer("GET").want(t, 400)
+	if n := o.came.Load(); n != 0 {
 		t.Errorf("%d came", n)
 	}
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 
@@ -19,7 +20,7 @@ const (
 )
 
 const (
-	// maxOpening is how much is read to tell what a client speaks; no server takes a longer request line.
+	// maxOpening is how much is read to tell what a client speaks.
 	maxOpening = 64 << 10
 
 	firstOpening = 4 << 10
@@ -35,7 +36,7 @@ func openingOf(b []byte) opening {
 	line, _, whole := bytes.Cut(b, []byte("\n"))
 	method, target := cutMethod(line)
 	switch {
-	case len(method) > maxMethod || len(method) > 0 && !isToken(method):
+	case len(method) > 0 && !isToken(method):
 		return openingOther
 	case !whole:
 		return openingUnclear
@@ -62,10 +63,21 @@ func openingAtEnd(b []byte) opening {
 	return openingOther
 }
 
-// cutMethod takes a line apart behind its first word. The rest is nil if there is none.
+// openingSoFar tells what b begins where more may come, for which nobody waits any longer. Unclear is what may become a request yet, of
+// whatever method: it must not pass for something else.
+func openingSoFar(b []byte) opening {
+	what := openingAtEnd(b)
+	if what == openingOther && len(b) > 0 && openingOf(b) == openingUnclear {
+		return openingUnclear
+	}
+	return what
+}
+
+// cutMethod takes a line apart behind its first word, at whatever lenient servers take for a blank (RFC 9112, section 3). The rest is nil
+// if there is none.
 func cutMethod(line []byte) (method, rest []byte) {
 	line = bytes.TrimRight(line, "\r")
-	if i := bytes.IndexAny(line, " \t"); i >= 0 {
+	if i := bytes.IndexAny(line, " \t\v\f\r"); i >= 0 {
 		return line[:i], line[i+1:]
 	}
 	return line, nil
@@ -80,8 +92,8 @@ func isMethod(word []byte) bool {
 	return false
 }
 
-// hearOpening reads on behind what is held until that tells what the client speaks. Where nothing more comes, what is there has
-// to do.
+// hearOpening reads on behind what is held until that tells what the client speaks. Where the client has ended its side, what is there
+// has to do; where the rest is late, or too long, it may stay unclear.
 func hearOpening(r io.Reader, held []byte) (opening, []byte) {
 	for {
 		if len(held) > 0 {
@@ -90,7 +102,7 @@ func hearOpening(r io.Reader, held []byte) (opening, []byte) {
 			}
 		}
 		if len(held) >= maxOpening {
-			return openingAtEnd(held), held
+			return openingSoFar(held), held
 		}
 		if len(held) == cap(held) {
 			more := make([]byte, len(held), max(2*len(held), firstOpening))
@@ -98,8 +110,12 @@ func hearOpening(r io.Reader, held []byte) (opening, []byte) {
 			held = more
 		}
 		n, err := r.Read(held[len(held):cap(held)])
-		if held = held[:len(held)+n]; err != nil && n == 0 {
+		switch held = held[:len(held)+n]; {
+		case n > 0 || err == nil:
+		case errors.Is(err, io.EOF):
 			return openingAtEnd(held), held
+		default:
+			return openingSoFar(held), held
 		}
 	}
 }

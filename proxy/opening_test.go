@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"bytes"
+	"io"
+	"os"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -36,7 +38,11 @@ var openings = []struct {
 	{"calls", "REGISTER sip:a.example SIP/2.0\r\n", openingOther, openingOther},
 	{"films", "OPTIONS rtsp://a.example/ RTSP/1.0\r\n", openingOther, openingOther},
 	{"half a line of chat", "NICK a", openingUnclear, openingOther},
-	{"a word that is too long", strings.Repeat("A", maxMethod+1), openingOther, openingOther},
+	{"a long word", strings.Repeat("A", maxMethod+1), openingUnclear, openingOther},
+	{"a long method", strings.Repeat("A", maxMethod+1) + " / HTTP/1.1\r\n", openingHTTP, openingHTTP},
+	{"a vertical tab", "GET\v/\vHTTP/1.1\r\n", openingHTTP, openingHTTP},
+	{"a form feed", "POST\f/\fHTTP/1.1\r\n", openingHTTP, openingHTTP},
+	{"a bare CR", "POST\r/ HTTP/1.1\r\n", openingHTTP, openingHTTP},
 	{"bytes", "\x00\x01\x02", openingOther, openingOther},
 }
 
@@ -52,6 +58,21 @@ func TestOpening(t *testing.T) {
 		got, held := hearOpening(iotest.OneByteReader(strings.NewReader(c.in)), nil)
 		if got != c.ended || !strings.HasPrefix(c.in, string(held)) {
 			t.Errorf("%s, byte by byte: %d with %q held, want %d", c.name, got, held, c.ended)
+		}
+	}
+}
+
+// TestLateOpening: what is late, or too long, is something else only if it cannot become a request.
+func TestLateOpening(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]opening{
+		"GE": openingUnclear, "\r\n": openingUnclear, "BREW /p": openingUnclear, "NICK a": openingUnclear, "GET /p": openingHTTP,
+		"NICK a\r\n": openingOther, "\x00": openingOther, "": openingOther, "\x16": openingTLS,
+		"BREW /" + strings.Repeat("a", maxOpening): openingUnclear,
+	} {
+		late := io.MultiReader(strings.NewReader(in), iotest.ErrReader(os.ErrDeadlineExceeded))
+		if got, _ := hearOpening(late, nil); got != want {
+			t.Errorf("%.20q: %d, want %d", in, got, want)
 		}
 	}
 }

@@ -95,6 +95,9 @@ func (l *lane) newArrival(learn func(*policy.Facts)) *flow {
 // notTLS are the facts of a client that speaks something else, or waits to be spoken to.
 func notTLS(facts *policy.Facts) { facts.Hello = policy.HelloNotTLS }
 
+// halfSaid are the facts of a client that began like a request, and did not go on.
+func halfSaid(facts *policy.Facts) { facts.Hello = policy.HelloUnreadable }
+
 // aim says what is dialled for a transparent flow in which this host was named, if any was.
 func (s *Server) aim(f *flow, named host.Name) {
 	if s.transparent.resolve && !named.IsZero() && !named.IsAddr() {
