@@ -149,11 +149,16 @@ func (c *edgeClock) status() console.Clock {
 
 // clockTurned logs and records what happened to the clock.
 func (g *gateway) clockTurned(e clock.Event) {
-	tell := g.log.Info
+	tell, fields := g.log.Info, []zap.Field{
+		zap.String("detail", e.Detail), zap.Stringer("state", e.State), zap.Time("policy_time", e.Policy), zap.Time("machine", e.Wall),
+	}
 	if e.State != clock.Trusted || e.Kind == clock.Damaged || e.Kind == clock.Unkept {
 		tell = g.log.Warn
 	}
-	tell("the clock: "+e.What(), zap.String("detail", e.Detail), zap.Stringer("state", e.State), zap.Time("policy_time", e.Policy), zap.Time("machine", e.Wall))
+	if e.Kind == clock.Turned && e.State != clock.Trusted {
+		fields = append(fields, zap.String("hint", "see to the machine's clock and its time service; if it is right, gracegate clock accept"))
+	}
+	tell("the clock: "+e.What(), fields...)
 	g.records.Record(turnOf(&e))
 }
 
