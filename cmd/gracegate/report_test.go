@@ -71,7 +71,7 @@ func TestReportFormats(t *testing.T) {
 	for format, want := range map[string]string{
 		"text": "blocked since     2024-09-29 04:00 UTC (2024-09-29 00:00 UTC-04:00, America/New_York)",
 		"md":   "| block | blocked | restriction us-icts-2021-002 | 3 | 1 |",
-		"csv":  "10.1.2.3,,10.1.2.3,,,,false,,kaspersky,signatures codebase,2024-09-30T12:30:00Z",
+		"csv":  "10.1.2.3,,,10.1.2.3,,,,false,,kaspersky,signatures codebase,2024-09-30T12:30:00Z",
 		"json": `"blocked": 3`,
 		"html": `<p>blocked since <time datetime="2024-09-29T04:00:00Z">2024-09-29 04:00 UTC</time></p>`,
 	} {
