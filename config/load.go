@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -98,8 +99,9 @@ func findFile(flags *pflag.FlagSet) (loaded, Errors) {
 		return loaded{name, values}, problems
 	}
 	for _, name := range standardFiles {
-		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
-			continue
+		_, err := os.Stat(name)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) && !filepath.IsAbs(name) {
+			continue // who may not look into the working directory, as after sudo -u, has no settings there
 		}
 		values, problems := readFile(name)
 		return loaded{name, values}, problems
