@@ -37,7 +37,7 @@ func (s *Server) ServeTransparent(l net.Listener) error {
 	}
 	if err := takeForeign(tcp); err != nil {
 		s.cfg.Log.Warn("only what is redirected can be taken, nothing from TPROXY", zap.Stringer("listener", l.Addr()), zap.Error(err),
-			zap.String("hint", "TPROXY needs CAP_NET_ADMIN, or a socket of the service manager with Transparent=yes"))
+			zap.String("hint", "TPROXY needs CAP_NET_RAW, or a socket of the service manager with Transparent=yes"))
 	}
 	at := tcp.Addr().(*net.TCPAddr).AddrPort()
 	return s.accept(tcp, func(c *net.TCPConn) { s.front.takeTransparent(c, unmap(at)) }, resetConn)
