@@ -70,7 +70,7 @@ var exitStatus = []manEntry{
 	{manHead{{fmt.Sprint(exitDone), bold}}, "Done."},
 	{manHead{{fmt.Sprint(exitFailed), bold}}, "Failed at run time."},
 	{manHead{{fmt.Sprint(exitInvalid), bold}}, "Usage, configuration or input is invalid."},
-	{manHead{{fmt.Sprint(exitMatched), bold}}, "What --fail-on or a check asks for was found."},
+	{manHead{{fmt.Sprint(exitMatched), bold}}, "--fail-on matched, or a check of a policy found what it looks for."},
 	{manHead{{fmt.Sprint(exitRefused), bold}}, "A signature, a proof or its freshness is refused; of serve: records are gone that were signed."},
 	{manHead{{fmt.Sprint(exitNotReady), bold}}, "Of ready: the gateway is not ready."},
 }
