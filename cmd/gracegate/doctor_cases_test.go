@@ -22,7 +22,7 @@ var sound = map[string]map[string]string{
 		"port 127.0.0.1:9128": "ok: the gateway (process 77) listens there, for listen.admin",
 		"nftables":            "ok: what comes in on lan is redirected: IPv4 to port 3129, IPv6 to port 3129",
 		"interfaces":          "ok: lan",
-		"TPROXY":              "skip: is not used: a redirection needs neither routes nor CAP_NET_ADMIN",
+		"TPROXY":              "skip: is not used: a redirection needs neither routes nor a capability",
 		"conntrack":           "ok: 210 of 262144 entries are taken",
 		"forwarding IPv4":     "ok: is on",
 		"forwarding IPv6":     "ok: is on",
@@ -32,7 +32,7 @@ var sound = map[string]map[string]string{
 	},
 	"tproxy": {
 		"nftables": "ok: what comes in on lan is handed over by TPROXY: IPv4 to port 3129, IPv6 to port 3129",
-		"TPROXY":   "ok: is routed, and the gateway has CAP_NET_ADMIN",
+		"TPROXY":   "ok: is routed, and the gateway may take it",
 		"QUIC":     "warn: UDP 443 leaves past the gateway: over QUIC, clients reach what is blocked over TCP\nfix: gracegate nft --block-quic",
 		"DNS":      "warn: public resolvers can be asked past the local one\nfix: gracegate nft --force-dns",
 	},
@@ -134,7 +134,7 @@ var cases = []struct {
 	},
 	{
 		name: "no capability", tproxy: true, change: patient{"proc/77/status": "Name:\tgracegate\nUid:\t65532\t65532\t65532\t65532\nCapEff:\t0000000000000400\n"}, code: 3,
-		want: map[string]string{"TPROXY": "fail: the gateway (process 77) has no CAP_NET_ADMIN, without which it may not take what is handed over\nfix: AmbientCapabilities=CAP_NET_ADMIN in its unit, or Transparent=yes in the unit of its socket"},
+		want: map[string]string{"TPROXY": "fail: the gateway (process 77) has neither CAP_NET_RAW nor CAP_NET_ADMIN, without which it may not take what is handed over\nfix: AmbientCapabilities=CAP_NET_RAW in its unit, or Transparent=yes in the unit of its socket"},
 	},
 	{
 		name: "somebody else has the port", change: patient{"proc/77/status": "Name:\tnginx: worker\nUid:\t0\t65532\t0\t0\n"}, code: 3,

@@ -83,8 +83,8 @@ func checkConntrack(x *examination) finding {
 	return passes("%d of %d entries are taken", count, most)
 }
 
-// capNetAdmin is CAP_NET_ADMIN of capabilities(7).
-const capNetAdmin = 12
+// capTransparent is CAP_NET_RAW and CAP_NET_ADMIN of capabilities(7): either lets a process take what TPROXY hands over.
+const capTransparent = 1<<13 | 1<<12
 
 // checkTPROXY looks for what TPROXY needs besides the table: the routes, and the right to take what is handed over.
 func checkTPROXY(x *examination) finding {
@@ -93,7 +93,7 @@ func checkTPROXY(x *examination) finding {
 	case table == nil:
 		return none
 	case !table.tproxy:
-		return skips("", "is not used: a redirection needs neither routes nor CAP_NET_ADMIN")
+		return skips("", "is not used: a redirection needs neither routes nor a capability")
 	}
 	for _, family := range []struct {
 		flag string
@@ -116,11 +116,11 @@ func checkTPROXY(x *examination) finding {
 	if gateway == nil {
 		return passes("is routed; whether the gateway may take it shows when it runs")
 	}
-	if gateway.capabilities&(1<<capNetAdmin) == 0 {
-		return fails("AmbientCapabilities=CAP_NET_ADMIN in its unit, or Transparent=yes in the unit of its socket",
-			"the gateway (process %d) has no CAP_NET_ADMIN, without which it may not take what is handed over", gateway.pid)
+	if gateway.capabilities&capTransparent == 0 {
+		return fails("AmbientCapabilities=CAP_NET_RAW in its unit, or Transparent=yes in the unit of its socket",
+			"the gateway (process %d) has neither CAP_NET_RAW nor CAP_NET_ADMIN, without which it may not take what is handed over", gateway.pid)
 	}
-	return passes("is routed, and the gateway has CAP_NET_ADMIN")
+	return passes("is routed, and the gateway may take it")
 }
 
 // missingRoutes tells whether the rule or the route of a family is missing; its status is empty if neither is.
