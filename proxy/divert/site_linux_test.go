@@ -135,7 +135,12 @@ func (s *space) accept(t *testing.T, config net.ListenConfig, addr, name string)
 
 // dial opens a socket of the space. It stays with its family, as a literal address has only one.
 func (s *space) dial(network, addr string) (c net.Conn, err error) {
-	s.in(func() { c, err = (&net.Dialer{Timeout: patience}).Dial(network, addr) })
+	for range 5 { // on a busy machine a neighbour may not answer in time; the kernel waits some seconds before it says so
+		s.in(func() { c, err = (&net.Dialer{Timeout: patience}).Dial(network, addr) })
+		if !errors.Is(err, syscall.EHOSTUNREACH) {
+			break
+		}
+	}
 	if err == nil {
 		_ = c.SetDeadline(time.Now().Add(patience))
 	}
