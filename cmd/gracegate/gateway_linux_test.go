@@ -20,7 +20,7 @@ func TestGateway(t *testing.T) {
 	}
 	n.gateway.resolver(resolverIPv4)
 	binary := buildGateway(t)
-	n.gateway.wrapper = []string{"setpriv", "--bounding-set", "-net_admin"}
+	n.gateway.wrapper = []string{"setpriv", "--bounding-set", "-net_admin,-net_raw"}
 	p := n.serve(binary, nil, "--listen-transparent", ":3129", "--upstream-allow", outerAllowed, "--clock-at", "2024-10-01T00:00:00Z", "--data-dir", "data")
 	doctor := func(want int) map[string]string {
 		t.Helper()
