@@ -66,7 +66,7 @@ func newNames(entries []Entry, first EntryID, share bool) (*Names, error) {
 			}
 		}
 	}
-	if size > math.MaxUint32 {
+	if uint64(size) > math.MaxUint32 {
 		errs = append(errs, fmt.Errorf("%d bytes of names: more than 4 GiB cannot be indexed", size))
 	}
 	if err := errors.Join(errs...); err != nil {
