@@ -4,6 +4,7 @@ package debian_test
 import (
 	"bytes"
 	"context"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,6 +27,7 @@ func TestPackage(t *testing.T) {
 		t.Skip("-short: building takes half a minute")
 	}
 	need(t, "bash", "gzip", "dpkg-deb")
+	lookAtSources(t)
 	dir := t.TempDir()
 	deb := build(t, filepath.Join(dir, "first"))
 
@@ -90,6 +92,22 @@ func need(t *testing.T, programs ...string) {
 			t.Fatalf("%s is not installed", p)
 		}
 		t.Skipf("%s is not installed", p)
+	}
+}
+
+// lookAtSources looks at what the package is made from: go test remembers a result until a file changes that the test itself, and not a
+// program that it runs, has looked at.
+func lookAtSources(t *testing.T) {
+	t.Helper()
+	const repository = "../../.."
+	err := filepath.WalkDir(repository, func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && (d.Name() == ".git" || d.Name() == "dist") {
+			return fs.SkipDir
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
