@@ -223,11 +223,32 @@ func bootstrap(t *testing.T) root {
 	for line := range strings.Lines(run(t, "apt-config", "dump", "--format", "%f \"%v\";%n", "Acquire")) {
 		acquire = append(acquire, line)
 	}
+	acquire = append(acquire, "Acquire::Retries \"3\";\n")
 	if err := os.WriteFile(settings, []byte(strings.Join(acquire, "")), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	run(t, "mmdebstrap", "--mode=root", "--quiet", "--variant=apt", "--include=mount", "--skip=cleanup/apt", "--aptopt="+settings, "bookworm", r.dir, mirror[0])
+	r.fetch(t, "mmdebstrap", "--mode=root", "--variant=apt", "--include=mount", "--skip=cleanup/apt", "--aptopt="+settings, "bookworm", r.dir, mirror[0])
 	return r
+}
+
+// fetch runs a command that makes the root from packages. It is tried again, from the start: a mirror that does not answer for a
+// moment says nothing of this package.
+func (r root) fetch(t *testing.T, name string, args ...string) {
+	t.Helper()
+	for try := 1; ; try++ {
+		run(t, "rm", "-rf", "--one-file-system", r.dir)
+		out, err := command(t, name, args...).CombinedOutput()
+		switch {
+		case err == nil:
+			return
+		case try < 3:
+			t.Logf("%s, try %d: %v\n%s", name, try, err, out)
+		case bytes.Contains(out, []byte("apt-get update")):
+			t.Skipf("no packages of Debian to be had: %s: %v\n%s", name, err, out)
+		default:
+			t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+		}
+	}
 }
 
 func (r root) path(name string) string { return filepath.Join(r.dir, name) }
