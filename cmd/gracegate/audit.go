@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,14 +16,10 @@ import (
 )
 
 func newAudit() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "audit",
-		Short: "Prove that nothing was taken out of the records, and give them to others",
-		Long: "Every record is a line of the journal in the data directory, and a leaf of a Merkle tree whose root is signed\n" +
+	return newGroup("audit", "Prove that nothing was taken out of the records, and give them to others",
+		"Every record is a line of the journal in the data directory, and a leaf of a Merkle tree whose root is signed\n"+
 			"every minute. These commands read the journal, also while the gateway writes it.",
-	}
-	cmd.AddCommand(newAuditVerify(), newAuditExport(), newAuditCheckpoint())
-	return cmd
+		newAuditVerify(), newAuditExport(), newAuditCheckpoint())
 }
 
 func newAuditVerify() *cobra.Command {
@@ -207,9 +202,7 @@ func writeProofJSON(out io.Writer, p *journal.Proof) error {
 	if f := p.Fault; f != nil {
 		j.Fault = &faultJSON{f.Kind, f.Record, f.Detail, f.File, f.Line}
 	}
-	enc := json.NewEncoder(out)
-	enc.SetIndent("", "  ")
-	return enc.Encode(j)
+	return writeJSON(out, j)
 }
 
 func placeOf(f *journal.Fault) string {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -22,21 +21,10 @@ import (
 )
 
 func newCA() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "ca",
-		Short: "Make, show, export and renew the CA for interception",
-		Long: "The CA is two certificates: a root that clients trust, and an intermediate that can sign only for the names\n" +
+	return newGroup("ca", "Make, show, export and renew the CA for interception",
+		"The CA is two certificates: a root that clients trust, and an intermediate that can sign only for the names\n"+
 			"that the policy could block. It is kept in ca.dir. Without one, nothing is intercepted.",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return invalid(fmt.Errorf("ca has no command %q", args[0]), "gracegate ca --help lists them")
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(newCAInit(), newCAShow(), newCAExport(), newCARenew())
-	return cmd
+		newCAInit(), newCAShow(), newCAExport(), newCARenew())
 }
 
 // caCommand is a command that knows where the CA is.
@@ -218,9 +206,7 @@ func writeCA(out io.Writer, dir string, ca *caFacts) error {
 }
 
 func writeCAJSON(out io.Writer, dir string, ca *caFacts, uncovered []host.Name) error {
-	e := json.NewEncoder(out)
-	e.SetIndent("", "  ")
-	return e.Encode(map[string]any{
+	return writeJSON(out, map[string]any{
 		"directory": dir, "root": ca.Root.Subject.CommonName, "root_not_after": ca.Root.NotAfter.UTC(), "fingerprint_sha256": fingerprint(ca.Root.Raw),
 		"intermediate": ca.Intermediate.Subject.CommonName, "intermediate_not_after": ca.Intermediate.NotAfter.UTC(),
 		"renew_by": ca.RenewBy.UTC(), "in_force": ca.Problem == "", "zones": texts(ca.Zones), "not_covered": texts(uncovered),

@@ -87,9 +87,7 @@ func refuseSimulated(cfg *config.Config) error {
 
 func printClock(out io.Writer, from string, s *console.Clock, asJSON bool) error {
 	if asJSON {
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(s)
+		return writeJSON(out, s)
 	}
 	state := "trusted"
 	if !s.Trusted {

@@ -217,11 +217,10 @@ func (c *corpus) json() *corpusJSON {
 	j := &corpusJSON{Requests: c.requests, Distinct: len(c.order), Different: requests, Then: then, Clients: clients, Changed: []requestJSON{}}
 	for _, r := range c.changed {
 		f := &r.facts
-		client := ""
-		if f.Client.IsValid() {
-			client = f.Client.String()
+		line := requestJSON{
+			Client: addressOrNull(f.Client), User: orNull(f.User), MAC: orNull(f.MAC), Host: f.Authority.String(), Port: f.Port, Path: orNull(f.Path),
+			Count: r.count,
 		}
-		line := requestJSON{Client: orNull(client), User: orNull(f.User), MAC: orNull(f.MAC), Host: f.Authority.String(), Port: f.Port, Path: orNull(f.Path), Count: r.count}
 		for i := range r.differences {
 			diff := &r.differences[i]
 			line.Differences = append(line.Differences, differenceSpan{instantOrNull(diff.From), instantOrNull(diff.Until), outcomeOf(&diff.Old), outcomeOf(&diff.New)})

@@ -2,10 +2,8 @@ package main
 
 import (
 	"io"
-	"time"
 
 	"github.com/gracegate/gracegate/policy"
-	"github.com/gracegate/gracegate/policy/instant"
 )
 
 // The JSON of a difference. Instants are in UTC; what is absent is null.
@@ -62,18 +60,14 @@ func (d *difference) writeJSON(w io.Writer) error {
 		}
 		for k := range c.Askers {
 			a := &c.Askers[k]
-			client := ""
-			if a.Client.IsValid() {
-				client = a.Client.String()
-			}
-			change.Clients = append(change.Clients, askerJSON{orNull(client), orNull(a.User), orNull(a.MAC), orNull(a.Site), orEmpty(a.Persons)})
+			change.Clients = append(change.Clients, askerJSON{addressOrNull(a.Client), orNull(a.User), orNull(a.MAC), orNull(a.Site), orEmpty(a.Persons)})
 		}
 		j.Changes = append(j.Changes, change)
 	}
 	if d.corpus != nil {
 		j.Corpus = d.corpus.json()
 	}
-	return writeIndented(w, j)
+	return writeJSON(w, j)
 }
 
 func newDestinationJSON(d *policy.Destination) destinationJSON {
@@ -83,11 +77,4 @@ func newDestinationJSON(d *policy.Destination) destinationJSON {
 func outcomeOf(d *policy.Decision) outcomeJSON {
 	c := d.Cause()
 	return outcomeJSON{d.Verdict.String(), d.State.String(), orNull(d.Need.String()), orNull(c.Kind), orNull(c.ID)}
-}
-
-func instantOrNull(at time.Time) *string {
-	if at.IsZero() {
-		return nil
-	}
-	return orNull(instant.Format(at))
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -30,11 +29,12 @@ func newDoctor() *cobra.Command {
 			return err
 		}
 		found := newExamination(thisHost(cmd.Context()), cfg).findings()
-		write := writeFindings
 		if asJSON {
-			write = writeFindingsJSON
+			err = writeJSON(cmd.OutOrStdout(), found)
+		} else {
+			err = writeFindings(cmd.OutOrStdout(), found)
 		}
-		if err := write(cmd.OutOrStdout(), found); err != nil {
+		if err != nil {
 			return failed(err, "")
 		}
 		return verdictOn(found)
@@ -100,13 +100,6 @@ func writeFindings(w io.Writer, found []finding) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-func writeFindingsJSON(w io.Writer, found []finding) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(found)
 }
 
 // check is one thing that is looked at.

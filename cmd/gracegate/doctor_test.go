@@ -176,7 +176,7 @@ func TestDoctorOutput(t *testing.T) {
 		{Check: "port :3129", Status: statusFail, Message: "is taken by <x> (process 7)", Fix: "stop it"},
 	}
 	var text, asJSON bytes.Buffer
-	if err := errors.Join(writeFindings(&text, found), writeFindingsJSON(&asJSON, found)); err != nil {
+	if err := errors.Join(writeFindings(&text, found), writeJSON(&asJSON, found)); err != nil {
 		t.Fatal(err)
 	}
 	const want = "ok    policy      the built-in one\nfail  port :3129  is taken by <x> (process 7)\n      fix: stop it\n"

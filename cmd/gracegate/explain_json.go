@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/gracegate/gracegate/policy"
 	"github.com/gracegate/gracegate/policy/instant"
@@ -72,7 +71,7 @@ type sourceJSON struct {
 func (a *answer) json() answerJSON {
 	f := &a.facts
 	j := answerJSON{
-		At: instant.Format(a.At), KnownAt: orNull(knownText(a.known)), Site: orNull(a.Site), Persons: orEmpty(a.Persons),
+		At: instant.Format(a.At), KnownAt: orNull(knownText(a.known)), Client: addressOrNull(f.Client), Site: orNull(a.Site), Persons: orEmpty(a.Persons),
 		User: orNull(f.User), MAC: orNull(f.MAC), Method: orNull(f.Method), Scheme: orNull(f.Scheme), Host: orNull(named(f).String()), Port: f.Port,
 		SNI: orNull(f.SNI.String()), Path: orNull(f.Path), Vendor: orNull(a.Vendor), Channels: channelWords(a.Channels),
 		Verdict: a.Verdict.String(), State: a.State.String(), Need: orNull(a.Need.String()), Would: a.Would.String(),
@@ -80,9 +79,6 @@ func (a *answer) json() answerJSON {
 	}
 	if f.Transparent {
 		j.Destination = orNull(f.Authority.String())
-	}
-	if f.Client.IsValid() {
-		j.Client = orNull(f.Client.String())
 	}
 	if a.guard != "" {
 		j.Reasons = append(j.Reasons, reasonJSON{
@@ -107,10 +103,10 @@ func newReasonJSON(r *policy.Reason, overruled bool) reasonJSON {
 		j.Line = &r.Pos.Line
 	}
 	if r.From != nil {
-		j.From, j.Assumed = instantText(r.From.At, true), orNull(r.From.Assumed)
+		j.From, j.Assumed = instantOrNull(r.From.At), orNull(r.From.Assumed)
 	}
 	if r.Until != nil {
-		j.Until = instantText(r.Until.At, true)
+		j.Until = instantOrNull(r.Until.At)
 		if j.Assumed == nil {
 			j.Assumed = orNull(r.Until.Assumed)
 		}
@@ -137,33 +133,7 @@ func knownText(h policy.Horizon) string {
 	}
 }
 
-func instantText(at time.Time, ok bool) *string {
-	if !ok {
-		return nil
-	}
-	return orNull(instant.Format(at))
-}
-
-func orNull(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-func orEmpty[T any](list []T) []T {
-	if list == nil {
-		return []T{}
-	}
-	return list
-}
-
-func (a *answer) writeJSON(w io.Writer) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(a.json())
-}
+func (a *answer) writeJSON(w io.Writer) error { return writeJSON(w, a.json()) }
 
 // lines answers a JSON question a line, with the flags as defaults. A question that cannot be answered gets {"error"} and does
 // not end the run; it makes the exit code 2.

@@ -83,13 +83,7 @@ func (a *answer) clientText() string {
 	return strings.Join(parts, ", ")
 }
 
-func (a *answer) channelText() string {
-	words := make([]string, len(a.Channels))
-	for i, c := range a.Channels {
-		words[i] = c.String()
-	}
-	return strings.Join(words, ", ")
-}
+func (a *answer) channelText() string { return strings.Join(channelWords(a.Channels), ", ") }
 
 func (a *answer) verdictText() string {
 	s := fmt.Sprintf("%s (%s)", strings.ToUpper(a.Verdict.String()), a.State)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -79,14 +78,7 @@ func (f *findings) writeJSON(w io.Writer) error {
 			x.Check, string(x.Severity), orNull(x.Pos.File), x.Pos.Line, x.Pos.Column, x.Message, x.Hint, checkPage(x.Check),
 		})
 	}
-	return writeIndented(w, list)
-}
-
-func writeIndented(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	return writeJSON(w, list)
 }
 
 // What is needed of SARIF 2.1.0 (OASIS, 27 March 2020).
@@ -150,5 +142,5 @@ func (f *findings) writeSARIF(w io.Writer) error {
 		}
 		run.Results = append(run.Results, sarifResult{x.Check, levels[x.Severity], sarifMessage{x.Message + ": " + x.Hint}, []sarifLocation{{at}}})
 	}
-	return writeIndented(w, sarifLog{"https://json.schemastore.org/sarif-2.1.0.json", "2.1.0", []sarifRun{run}})
+	return writeJSON(w, sarifLog{"https://json.schemastore.org/sarif-2.1.0.json", "2.1.0", []sarifRun{run}})
 }

@@ -85,13 +85,34 @@ func newRoot() *cobra.Command {
 		newMan(),
 	)
 	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
-		if c.Name() == "help" {
+		switch c.Name() {
+		case "help":
 			c.Args = knownTopic
+		case "completion":
+			c.Args, c.RunE = needsCommand, showHelp
 		}
 	}
 	return root
 }
+
+// newGroup is a command that only has others below it.
+func newGroup(name, short, long string, below ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: name, Short: short, Long: long, Args: needsCommand, RunE: showHelp}
+	cmd.AddCommand(below...)
+	return cmd
+}
+
+// needsCommand refuses what cobra would answer with the help, as if nothing were wrong.
+func needsCommand(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return invalid(fmt.Errorf("%s has no command %q", cmd.Name(), args[0]), cmd.CommandPath()+" --help lists them")
+	}
+	return nil
+}
+
+func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
 // knownTopic refuses what help would answer with the list of commands, as if nothing were wrong.
 func knownTopic(cmd *cobra.Command, args []string) error {

@@ -72,11 +72,7 @@ func answered(key string, e *policy.Explanation) []string {
 	case "vendor":
 		return word(e.Vendor)
 	case "channels":
-		words := make([]string, len(e.Channels))
-		for i, c := range e.Channels {
-			words[i] = c.String()
-		}
-		return words
+		return channelWords(e.Channels)
 	case "from":
 		for _, r := range e.Reasons {
 			if r.Decisive && r.From != nil {

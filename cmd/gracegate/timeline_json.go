@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"io"
 	"time"
 
@@ -108,10 +107,7 @@ func writeTimelineJSON(w io.Writer, t *timeline.Timeline) error {
 		}
 		j.Sites = append(j.Sites, site)
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(j)
+	return writeJSON(w, j)
 }
 
 func timelineGroup(t *timeline.Timeline, g *timeline.Group) timelineGroupJSON {
@@ -185,12 +181,4 @@ func timelineInstant(in *policy.Instant) *timelineInstantJSON {
 		zone = in.Zone
 	}
 	return &timelineInstantJSON{instant.Format(in.At), orNull(zone.String()), orNull(in.Assumed)}
-}
-
-func channelWords(list []policy.Channel) []string {
-	words := make([]string, len(list))
-	for i, c := range list {
-		words[i] = c.String()
-	}
-	return words
 }

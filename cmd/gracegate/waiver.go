@@ -19,22 +19,11 @@ import (
 
 // newWaiver makes the commands about waivers. uses counts what records tell of them; nil: nothing keeps records.
 func newWaiver(uses waiverUses) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "waiver",
-		Short: "Add, list and revoke waivers in the operator's files",
-		Long: "A waiver is an exception for some clients and some traffic, with an owner, a reason and an end. These commands\n" +
-			"edit the file that policy.waivers names, or else the policy file, and leave all else in it as it is. Before\n" +
+	return newGroup("waiver", "Add, list and revoke waivers in the operator's files",
+		"A waiver is an exception for some clients and some traffic, with an owner, a reason and an end. These commands\n"+
+			"edit the file that policy.waivers names, or else the policy file, and leave all else in it as it is. Before\n"+
 			"anything is written, it is read as the gateway would read it.",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return invalid(fmt.Errorf("waiver has no command %q", args[0]), "gracegate waiver --help lists them")
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(newWaiverAdd(), newWaiverList(uses), newWaiverRevoke())
-	return cmd
+		newWaiverAdd(), newWaiverList(uses), newWaiverRevoke())
 }
 
 // atFlag is the instant that a command takes for now.
@@ -231,13 +220,5 @@ func whatText(w *policy.Waiver) string {
 	if t.Channels == 0 {
 		return t.Vendor
 	}
-	return t.Vendor + ": " + strings.Join(channelTexts(t.Channels), ", ")
-}
-
-func channelTexts(set policy.ChannelSet) []string {
-	out := []string{}
-	for _, c := range set.List() {
-		out = append(out, c.String())
-	}
-	return out
+	return t.Vendor + ": " + strings.Join(channelWords(t.Channels.List()), ", ")
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -184,11 +183,11 @@ func (l *waiverList) writeJSON(out io.Writer) error {
 	for _, w := range slices.Concat(l.current, l.history) {
 		j := waiverJSON{
 			ID: w.ID, State: w.state, Clients: clientTexts(&w.Clients), Users: orEmpty(w.Clients.Users), Sites: orEmpty(w.Sites),
-			Vendor: orNull(w.Target.Vendor), Channels: channelTexts(w.Target.Channels), Hosts: texts(w.Target.Hosts), Zones: texts(w.Target.Zones),
+			Vendor: orNull(w.Target.Vendor), Channels: channelWords(w.Target.Channels.List()), Hosts: texts(w.Target.Hosts), Zones: texts(w.Target.Zones),
 			Until: instant.Format(w.Until.At), Owner: w.Owner, Reason: w.Reason, File: w.Pos.File, Line: w.Pos.Line,
 		}
 		if w.From != nil {
-			j.From = instantText(w.From.At, true)
+			j.From = instantOrNull(w.From.At)
 		}
 		if l.uses != nil {
 			use := l.uses[w.ID]
@@ -196,8 +195,5 @@ func (l *waiverList) writeJSON(out io.Writer) error {
 		}
 		list = append(list, j)
 	}
-	e := json.NewEncoder(out)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(list)
+	return writeJSON(out, list)
 }
