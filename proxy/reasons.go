@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"slices"
+
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/gracegate/gracegate/policy"
@@ -51,6 +53,7 @@ func (rs *reasons) of(r *ruling, f *policy.Facts) []string {
 	for i := range found {
 		list[i] = found[i].Line()
 	}
+	list = slices.Compact(list) // an endpoint is a reason a source, and a line does not name sources
 	rs.cache.Add(key, list)
 	return list
 }
