@@ -24,7 +24,7 @@ import (
 
 // buildGateway makes the program as it is shipped. The one that the tests run elsewhere has the race detector in it, which knows
 // 8128 goroutines at most and costs several times the memory.
-func buildGateway(t *testing.T) string {
+func buildGateway(t testing.TB) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "gracegate")
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".")
@@ -36,7 +36,7 @@ func buildGateway(t *testing.T) string {
 
 // process is a gateway that runs on its own, on free ports.
 type process struct {
-	t            *testing.T
+	t            testing.TB
 	cmd          *exec.Cmd
 	proxy, admin string
 	wait         func() error // for its end
@@ -50,13 +50,13 @@ type process struct {
 }
 
 // launch starts a gateway and waits until it listens. It counts the lines of its log that hold one of the texts.
-func launch(t *testing.T, binary string, texts []string, flags ...string) *process {
+func launch(t testing.TB, binary string, texts []string, flags ...string) *process {
 	t.Helper()
 	return launchBy(t, []string{binary}, texts, flags...)
 }
 
 // launchBy is launch by a command whose last argument is the program.
-func launchBy(t *testing.T, command, texts []string, flags ...string) *process {
+func launchBy(t testing.TB, command, texts []string, flags ...string) *process {
 	t.Helper()
 	p := &process{t: t, counts: map[string]int{}, more: make(chan struct{})}
 	args := slices.Concat(command[1:], []string{"serve", "--listen-proxy", "127.0.0.1:0", "--listen-admin", "127.0.0.1:0", "--audit-file", "-"}, flags)
@@ -330,7 +330,7 @@ type standIn struct {
 }
 
 // newStandIn hands every connection to serve, and closes it after that.
-func newStandIn(t *testing.T, serve func(c net.Conn)) *standIn {
+func newStandIn(t testing.TB, serve func(c net.Conn)) *standIn {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -16,12 +16,13 @@ import (
 
 var update = flag.Bool("update", false, "write the expected output in testdata/script anew")
 
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"gracegate": func() {
-		kernel = scriptMachine{os.Getenv(machineVariable)}
-		main()
-	}})
-}
+// programs are what this binary runs as under another name.
+var programs = map[string]func(){"gracegate": func() {
+	kernel = scriptMachine{os.Getenv(machineVariable)}
+	main()
+}}
+
+func TestMain(m *testing.M) { testscript.Main(m, programs) }
 
 // TestScript runs what is in testdata/script: the program as a user runs it, each script in a directory of its own. Besides
 // the commands of testscript there are

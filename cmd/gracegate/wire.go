@@ -122,7 +122,7 @@ func (g *gateway) listen(ctx context.Context) error {
 		pages["/proxy.pac"], pages["/wpad.dat"] = pac, pac
 	}
 	g.addExports(pages)
-	g.server = g.newServer(pages)
+	g.server = proxy.New(g.serving(pages))
 	return g.newConsole(pages)
 }
 
@@ -138,7 +138,8 @@ func (g *gateway) addExports(pages map[string]http.Handler) {
 	}
 }
 
-func (g *gateway) newServer(pages map[string]http.Handler) *proxy.Server {
+// serving is what the proxy is made of. It answers for the pages by itself.
+func (g *gateway) serving(pages map[string]http.Handler) proxy.Config {
 	cfg := g.cfg
 	// By the very path: a mux would redirect what only looks like it.
 	local := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -148,7 +149,7 @@ func (g *gateway) newServer(pages map[string]http.Handler) *proxy.Server {
 		}
 		proxy.NotAProxyRequest(w, r)
 	})
-	return proxy.New(proxy.Config{
+	return proxy.Config{
 		Policies: g.policies, Clock: g.instant, Recorder: g.records, Observer: g.metrics,
 		Dialer: g.newDialer(), Clients: g.clients, Devices: g.devices, Auth: g.authenticator(), Ports: openedPorts(cfg), Local: local, Log: g.log.Named("proxy"),
 		Head: int(cfg.Limits.Header), Headers: cfg.Limits.HeaderCount, Hello: cfg.Limits.Hello, Idle: cfg.Limits.Idle,
@@ -160,7 +161,7 @@ func (g *gateway) newServer(pages map[string]http.Handler) *proxy.Server {
 		Balancers: cfg.Listen.ProxyProtocol,
 		Issuer:    g.authority.issuer, Roots: g.roots, Resolve: cfg.Transparent.Dial == config.Resolve,
 		Operator: proxy.Operator{Name: cfg.Operator.Name, Contact: cfg.Operator.Contact, URL: cfg.Operator.URL},
-	})
+	}
 }
 
 // authenticator is who knows the users; nil if nobody is asked to log in.

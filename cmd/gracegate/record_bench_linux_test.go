@@ -1,0 +1,225 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+
+	"github.com/gracegate/gracegate/audit"
+	"github.com/gracegate/gracegate/config"
+	"github.com/gracegate/gracegate/proxy"
+)
+
+const (
+	unrecordedProgram = "gracegate-unrecorded" // serves like gracegate, and keeps no record
+
+	paceHost    = "dnl-01.geo.kaspersky.com"
+	paceAt      = "2024-08-01T00:00:00-04:00" // in its grace period
+	paceClients = 32
+	paceRate    = 5000 // requests a second, of all clients
+)
+
+// BenchmarkRecorded is what the record costs: the CPU that a gateway takes for a governed request of 1 KiB, at 5,000 a second, with
+// the record as it is kept by default and with none, by turns of a second. It tells as well what a request costs that the policy does
+// not govern, and by how much the memory of the recording gateway grew. For a minute of each, as docs/performance.md has it,
+//
+//	go test -run '^$' -bench '^BenchmarkRecorded$' -benchtime 300000x ./cmd/gracegate
+func BenchmarkRecorded(b *testing.B) {
+	origin := paceOrigin(b)
+	on := startPaced(b, "gracegate", paceHost, origin)
+	off := startPaced(b, unrecordedProgram, paceHost, origin)
+	free := startPaced(b, "gracegate", "free.example", origin)
+	all := []*paced{on, off, free}
+	for _, p := range all {
+		p.ask(2 * paceRate) // what is made once is made
+	}
+	before := on.memory()
+	for left := b.N; left > 0; left -= paceRate {
+		for _, p := range all {
+			p.measure(min(left, paceRate))
+		}
+	}
+	b.ReportMetric(0, "ns/op") // the pace, which is given
+	b.ReportMetric(on.cost(), "µs-recorded")
+	b.ReportMetric(off.cost(), "µs-unrecorded")
+	b.ReportMetric(free.cost(), "µs-ungoverned")
+	b.ReportMetric(on.cost()/off.cost(), "recorded/unrecorded")
+	b.ReportMetric(float64(on.memory()-before)/(1<<20), "MiB-grown")
+}
+
+// unrecorded takes the place of the record.
+type unrecorded struct{}
+
+func (unrecorded) Record(*audit.Record) {}
+func (unrecorded) Failing() bool        { return false }
+
+func init() { programs[unrecordedProgram] = serveUnrecorded }
+
+// serveUnrecorded is the program that keeps no record. It serves until it is killed.
+func serveUnrecorded() {
+	must := func(err error) {
+		if err != nil {
+			panic(err)
+		}
+	}
+	flags := pflag.NewFlagSet(unrecordedProgram, pflag.ExitOnError)
+	config.AddFlags(flags, config.AllGroups()...)
+	must(flags.Parse(os.Args[2:])) // behind serve
+	cfg, err := config.Load(flags)
+	must(err)
+	log, _, err := newLogger(cfg, os.Stdout, os.Stderr)
+	must(err)
+	clk, err := newEdgeClock(cfg)
+	must(err)
+	g, err := newGateway(cfg, clk, log, nil, audit.NewFan(1))
+	must(err)
+	must(g.openListeners(context.Background()))
+	serving := g.serving(nil)
+	serving.Recorder = unrecorded{}
+	g.server = proxy.New(serving)
+	go tuneHeap(context.Background())
+	announceListeners(cfg, g.addresses(), log)
+	must(g.serve())
+}
+
+// paceOrigin answers every request with 1 KiB.
+func paceOrigin(b *testing.B) (address string) {
+	b.Helper()
+	answer := []byte("HTTP/1.1 200 OK\r\nContent-Length: 1024\r\n\r\n" + strings.Repeat("x", 1<<10))
+	o := newStandIn(b, func(c net.Conn) {
+		for in := bufio.NewReader(c); skipHead(in) == nil; {
+			if _, err := c.Write(answer); err != nil {
+				return
+			}
+		}
+	})
+	return o.addr
+}
+
+// skipHead reads to the end of a head.
+func skipHead(in *bufio.Reader) error {
+	for {
+		line, err := in.ReadSlice('\n')
+		if err != nil || len(line) == len("\r\n") {
+			return err
+		}
+	}
+}
+
+// paced is a gateway under a steady load.
+type paced struct {
+	b       *testing.B
+	gateway *process
+	request []byte
+	clients [paceClients]*bufio.ReadWriter
+
+	cpu   time.Duration
+	asked int
+}
+
+// startPaced runs this very binary as a program.
+func startPaced(b *testing.B, program, host, origin string) *paced {
+	b.Helper()
+	binary := filepath.Join(b.TempDir(), program)
+	self, err := os.Executable()
+	if err == nil {
+		err = os.Symlink(self, binary)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	p := &paced{b: b, request: fmt.Appendf(nil, "GET http://%[1]s/index/u0607g.xml HTTP/1.1\r\nHost: %[1]s\r\nUser-Agent: updater\r\n\r\n", host)}
+	p.gateway = launch(b, binary, nil, "--audit-file", "", "--clock-at", paceAt,
+		"--upstream-hosts", fmt.Sprintf(`[{"name": %q, "address": %q}]`, host, origin))
+	for i := range p.clients {
+		c, err := net.Dial("tcp", p.gateway.proxy)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { _ = c.Close() })
+		p.clients[i] = bufio.NewReadWriter(bufio.NewReader(c), bufio.NewWriter(c))
+	}
+	return p
+}
+
+// measure asks n times, and notes what that took of the processor.
+func (p *paced) measure(n int) {
+	before := p.processor()
+	p.ask(n)
+	p.cpu += p.processor() - before
+	p.asked += n
+}
+
+// ask asks n times, at the pace. The clients do not wait for each other.
+func (p *paced) ask(n int) {
+	p.b.Helper()
+	var group sync.WaitGroup
+	errs := make([]error, paceClients)
+	begin := time.Now()
+	for i, c := range p.clients {
+		group.Go(func() {
+			for at := i; at < n && errs[i] == nil; at += paceClients {
+				time.Sleep(time.Until(begin.Add(time.Duration(at) * time.Second / paceRate)))
+				errs[i] = exchange(c, p.request)
+			}
+		})
+	}
+	group.Wait()
+	for _, err := range errs {
+		if err != nil {
+			p.b.Fatal(err)
+		}
+	}
+}
+
+func exchange(c *bufio.ReadWriter, request []byte) error {
+	_, _ = c.Write(request) // Flush tells
+	if err := c.Flush(); err != nil {
+		return err
+	}
+	status, err := c.ReadString('\n')
+	if err == nil && !strings.HasPrefix(status, "HTTP/1.1 200 ") {
+		err = fmt.Errorf("answered %q", status)
+	}
+	if err == nil {
+		err = skipHead(c.Reader)
+	}
+	if err == nil {
+		_, err = io.CopyN(io.Discard, c, 1<<10)
+	}
+	return err
+}
+
+// cost is what a request took of the processor, in microseconds.
+func (p *paced) cost() float64 { return float64(p.cpu.Nanoseconds()) / 1e3 / float64(p.asked) }
+
+// processor is the user and system time that the gateway has taken.
+func (p *paced) processor() time.Duration {
+	p.b.Helper()
+	var t unix.Timespec
+	if err := unix.ClockGettime(int32(^p.gateway.cmd.Process.Pid<<3|2), &t); err != nil { // the clock of a process, as the kernel numbers them
+		p.b.Fatal(err)
+	}
+	return time.Duration(t.Nano())
+}
+
+// memory is the resident memory, in bytes.
+func (p *paced) memory() int64 {
+	p.b.Helper()
+	f, err := p.gateway.figures()
+	if err != nil {
+		p.b.Fatal(err)
+	}
+	return f.rss
+}
