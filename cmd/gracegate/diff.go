@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -57,10 +58,11 @@ func newDiff() *cobra.Command {
 		}
 		d.texts = compareTexts(d.old, d.new)
 		d.changes = policy.Diff(d.old, d.new)
-		for _, name := range corpus {
-			if err := d.readCorpus(name, cmd.InOrStdin()); err != nil {
-				return err
+		if len(corpus) > 0 {
+			if d.corpus, err = readCorpus(corpus, cmd.InOrStdin()); err != nil {
+				return invalid(err, cmp.Or(hintOf(err), "--corpus names files of JSON lines: records of this gateway, or questions as explain - takes them"))
 			}
+			d.corpus.compare(d.old, d.new)
 		}
 		write := d.writeText
 		if asJSON {

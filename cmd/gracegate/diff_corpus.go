@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +20,6 @@ import (
 // corpus is requests that were made, and what differs for them.
 type corpus struct {
 	requests int // with those that are alike
-	skipped  int // lines of records that are no flow of their own, such as the start of a tunnel
 	seen     map[policy.Facts]*request
 	order    []*request
 	changed  []*request // those for which anything differs, in the order of the corpus
@@ -36,21 +34,29 @@ type request struct {
 	then        int // how many of the times a difference holds at
 }
 
-// readCorpus reads one file more, and compares what is new in it.
-func (d *difference) readCorpus(name string, stdin io.Reader) error {
-	in, shown := stdin, "standard input"
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return invalid(err, "--corpus names a file of JSON lines: records, or questions as explain - takes them")
+// readCorpus reads files of requests; - is standard input.
+func readCorpus(names []string, stdin io.Reader) (*corpus, error) {
+	c := &corpus{seen: map[policy.Facts]*request{}}
+	for _, name := range names {
+		if name == "-" {
+			if err := c.read("standard input", stdin); err != nil {
+				return nil, err
+			}
+			continue
 		}
-		defer f.Close()
-		in, shown = f, name
+		f, err := os.Open(name)
+		if err == nil {
+			err = errors.Join(c.read(name, f), f.Close())
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	if d.corpus == nil {
-		d.corpus = &corpus{seen: map[policy.Facts]*request{}}
-	}
-	c := d.corpus
+	return c, nil
+}
+
+// read takes the lines of a file.
+func (c *corpus) read(name string, in io.Reader) error {
 	scan := bufio.NewScanner(in)
 	scan.Buffer(make([]byte, 64<<10), maxLine)
 	for n := 1; scan.Scan(); n++ {
@@ -59,15 +65,14 @@ func (d *difference) readCorpus(name string, stdin io.Reader) error {
 			continue
 		}
 		if err := c.add(line); err != nil {
-			return invalid(fmt.Errorf("%s:%d: %w", shown, n, err), "a line is a record of this gateway, or a question as explain - takes it")
+			return fmt.Errorf("%s:%d: %w", name, n, err)
 		}
 	}
 	if err := scan.Err(); errors.Is(err, bufio.ErrTooLong) {
-		return invalid(fmt.Errorf("%s has a line longer than %d bytes", shown, maxLine), "one JSON object a line")
+		return fmt.Errorf("%s has a line longer than %d bytes", name, maxLine)
 	} else if err != nil {
-		return failed(fmt.Errorf("%s: %w", shown, err), "")
+		return fmt.Errorf("%s: %w", name, cause(err))
 	}
-	c.compare(d.old, d.new)
 	return nil
 }
 
@@ -78,19 +83,18 @@ func (c *corpus) add(line []byte) error {
 		if err != nil {
 			return err
 		}
-		if !audit.Counts(&r) {
-			c.skipped++
-			return nil
+		if audit.Counts(&r) { // the others are no flow of their own, such as the start of a tunnel
+			key := audit.KeyOf(&r)
+			c.count(key.Facts(), r.PolicyTime)
 		}
-		key := audit.KeyOf(&r)
-		c.count(key.Facts(), r.PolicyTime)
 		return nil
 	}
 	var q question
-	d := json.NewDecoder(bytes.NewReader(line))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&q); err != nil {
+	if err := q.read(line); err != nil {
 		return err
+	}
+	if q.AsKnownAt != "" {
+		return errors.New(`"as-known-at" of a question is that of the policy here: diff --as-known-at`)
 	}
 	facts, err := q.facts()
 	if err != nil {
@@ -123,12 +127,10 @@ func (c *corpus) count(f policy.Facts, at time.Time) {
 
 // compare asks both policies about every request.
 func (c *corpus) compare(old, new *policy.Policy) {
-	c.changed = nil
 	for _, r := range c.order {
 		if r.differences = policy.Compare(old, new, &r.facts); len(r.differences) == 0 {
 			continue
 		}
-		r.then = 0
 		for _, at := range r.times {
 			if slices.ContainsFunc(r.differences, func(d policy.Difference) bool {
 				return !at.Before(d.From) && (d.Until.IsZero() || at.Before(d.Until))

@@ -180,19 +180,27 @@ func (x *explainer) lines(in io.Reader, out io.Writer, defaults *question, failO
 }
 
 func (x *explainer) line(text []byte, q question) (*answer, error) {
+	if err := q.read(text); err != nil {
+		return nil, err
+	}
+	return x.answer(&q)
+}
+
+// read takes a question from a line of JSON; what that leaves out stays as it is.
+func (q *question) read(text []byte) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	var kind *json.UnmarshalTypeError
-	switch err := d.Decode(&q); {
+	switch err := d.Decode(q); {
 	case errors.As(err, &kind) && kind.Field == "":
-		return nil, fmt.Errorf("not a question: an object is wanted, not %s", kind.Value)
+		return fmt.Errorf("not a question: an object is wanted, not %s", kind.Value)
 	case errors.As(err, &kind):
-		return nil, fmt.Errorf("not a question: key %q wants a string, not %s", kind.Field, kind.Value)
+		return fmt.Errorf("not a question: key %q wants a %s, not %s", kind.Field, kind.Type, kind.Value)
 	case err != nil:
-		return nil, fmt.Errorf("not a question: %s", strings.TrimPrefix(err.Error(), "json: "))
+		return fmt.Errorf("not a question: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	if d.More() {
-		return nil, errors.New("not a question: more than one value on the line")
+		return errors.New("not a question: more than one value on the line")
 	}
-	return x.answer(&q)
+	return nil
 }
