@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -72,44 +73,69 @@ func (p *Policy) Publications() []time.Time {
 	return instantsOf(merge(list))
 }
 
-// Boundaries returns, in order, the instants of [Policy.Instants] that concern a flow: those of the restrictions that name a vendor
-// of its endpoints, and of the rules and waivers that could pick it, whoever asks.
-func (p *Policy) Boundaries(f *Facts) []time.Time {
-	var l looked
-	p.look(f, f.Path, &l)
-	var list []int64
-	for i := range l.n {
-		list = append(list, p.boundariesOf(&l.names[i])...)
-	}
-	return instantsOf(merge(list))
+// Concern is what of a policy concerns a flow. The instants are in order, and among those of [Policy.Instants].
+type Concern struct {
+	Bound string      // what binds its client: equal where the same jurisdictions do
+	Law   []time.Time // of the restrictions that name a vendor of its endpoints, whomever they bind
+	Texts string      // the rules and waivers that hold for its client and could pick it: equal where the same do
+	Own   []time.Time // theirs
 }
 
-func (p *Policy) boundariesOf(n *name) (list []int64) {
+// Concern tells what concerns a flow. Of two clients of one destination, with the same Bound and Texts, the policy says the same.
+func (p *Policy) Concern(f *Facts) Concern {
+	var l looked
+	p.look(f, f.Path, &l)
+	c := Concern{Bound: fmt.Sprintf("%q", p.scopes.list[l.scope].jurisdictions)}
+	var law, own []int64
+	for i := range l.n {
+		units, texts := p.concerning(l.scope, &l.names[i])
+		c.Texts += fmt.Sprint(texts)
+		for k := range units {
+			for _, in := range p.vendors[units[k].vendor].instruments {
+				law = append(law, p.instruments[in].bounds...)
+			}
+		}
+		own = append(own, p.boundsOf(texts)...)
+	}
+	c.Law, c.Own = instantsOf(merge(law)), instantsOf(merge(own))
+	return c
+}
+
+// concerning returns the units of a name's class, with those that its paths could lead to, and the rules and waivers that hold for a
+// scope and could pick it.
+func (p *Policy) concerning(scope uint32, n *name) (units []unit, own selected) {
 	c := &p.classes[n.class]
-	units := c.units
+	units = c.units
 	for _, id := range c.outcomes {
 		units = append(slices.Clip(units), p.classes[id].units...)
 	}
-	for i := range units {
-		for _, in := range p.vendors[units[i].vendor].instruments {
-			list = append(list, p.instruments[in].bounds...)
+	sc, byName := &p.scopes.list[scope], &p.selected[n.set]
+	for _, i := range sc.rules {
+		if p.picksAny(&p.op.Rules[i].Target, units, byName.rules, i) {
+			own.rules = append(own.rules, i)
 		}
 	}
-	sel := &p.selected[n.set]
-	for i := range p.op.Rules {
-		if r := &p.op.Rules[i]; p.picksAny(&r.Target, units, sel.rules, i) {
-			for j := range r.Phases {
-				list = append(list, nanos(r.Phases[j].From.At))
-			}
+	for _, i := range sc.waivers {
+		if p.picksAny(&p.op.Waivers[i].Target, units, byName.waivers, i) {
+			own.waivers = append(own.waivers, i)
 		}
 	}
-	for i := range p.op.Waivers {
-		if w := &p.op.Waivers[i]; p.picksAny(&w.Target, units, sel.waivers, i) {
-			if w.From != nil {
-				list = append(list, nanos(w.From.At))
-			}
-			list = append(list, nanos(w.Until.At))
+	return units, own
+}
+
+// boundsOf returns the instants of rules and waivers.
+func (p *Policy) boundsOf(own selected) (list []int64) {
+	for _, i := range own.rules {
+		for j := range p.op.Rules[i].Phases {
+			list = append(list, nanos(p.op.Rules[i].Phases[j].From.At))
 		}
+	}
+	for _, i := range own.waivers {
+		w := &p.op.Waivers[i]
+		if w.From != nil {
+			list = append(list, nanos(w.From.At))
+		}
+		list = append(list, nanos(w.Until.At))
 	}
 	return list
 }

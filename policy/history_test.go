@@ -42,15 +42,16 @@ func TestHistoryIsDecide(t *testing.T) {
 	}
 }
 
-// Where a verdict changes is among the boundaries of the flow, and those are among the instants of the policy.
-func TestBoundariesHoldEveryChange(t *testing.T) {
+// Where a verdict changes is among the instants that concern the flow, and those are among the instants of the policy.
+func TestConcernHoldsEveryChange(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(300) {
 		w := newWorld(seed)
 		p := mustCompile(t, w.vendors, w.restrictions, w.op, w.horizon)
 		f := w.facts()
 		f.Stage, f.Hello, f.ECH, f.PathAgain = StageHello, HelloNoName, false, "" // nothing is to come, and one name decides
-		all, own := p.Instants(), p.Boundaries(f)
+		all, concern := p.Instants(), p.Concern(f)
+		own := slices.Concat(concern.Law, concern.Own)
 		for _, at := range own {
 			if !slices.Contains(all, at) {
 				t.Fatalf("seed %d: %s is no instant of the policy", seed, at)
@@ -58,7 +59,7 @@ func TestBoundariesHoldEveryChange(t *testing.T) {
 		}
 		for _, s := range p.History(f)[1:] {
 			if !slices.Contains(own, s.From) {
-				t.Fatalf("seed %d: a change at %s is no boundary: %s", seed, s.From, own)
+				t.Fatalf("seed %d: a change at %s does not concern it: %s", seed, s.From, own)
 			}
 		}
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 func newAuditExport() *cobra.Command {
-	var format, since, until, output string
+	var format, since, until, name string
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Give records to others, with the proof of each",
@@ -29,7 +29,7 @@ func newAuditExport() *cobra.Command {
 	f.StringVar(&format, "format", "jsonl", "`format`: jsonl or csv")
 	f.StringVar(&since, "since", "", "the first `instant` of real time, RFC 3339 with an offset (default the first record)")
 	f.StringVar(&until, "until", "", "the `instant` at which it ends (default the last signed record)")
-	f.StringVar(&output, "output", "-", "the `file` to write, - for standard output")
+	f.StringVar(&name, "output", "-", "the `file` to write; - is standard output")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		put, known := map[string]exporter{"jsonl": journal.WriteJSONL, "csv": journal.WriteCSV}[format]
 		if !known {
@@ -51,14 +51,14 @@ func newAuditExport() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return exportRecords(cmd.OutOrStdout(), cmd.ErrOrStderr(), journalDir(cfg), output, r, put)
+		return exportRecords(cmd.OutOrStdout(), cmd.ErrOrStderr(), journalDir(cfg), output{flag: "output", name: name, private: true}, r, put)
 	}
 	return cmd
 }
 
 type exporter = func(io.Writer, *journal.Checkpoint, string, journal.Records) (int, error)
 
-func exportRecords(stdout, stderr io.Writer, dir, output string, r journal.Range, put exporter) error {
+func exportRecords(stdout, stderr io.Writer, dir string, to output, r journal.Range, put exporter) error {
 	if err := journal.Exists(dir); err != nil {
 		return noJournal(dir, err)
 	}
@@ -79,11 +79,7 @@ func exportRecords(stdout, stderr io.Writer, dir, output string, r journal.Range
 		n, err = put(w, c, key, noted)
 		return err
 	}
-	if output == "-" || output == "" {
-		err = failed(write(stdout), "")
-	} else {
-		err = writeWhole(output, write)
-	}
+	err = to.write(stdout, write)
 	switch {
 	case refused != nil:
 		return &codedError{refused, exitRefused, "gracegate audit verify tells more"}

@@ -25,7 +25,7 @@ import (
 )
 
 func newExport() *cobra.Command {
-	var format, at, site, client, output string
+	var format, at, site, client, name string
 	cmd := &cobra.Command{
 		Use:   "export --format " + strings.Join(export.Formats, "|"),
 		Short: "Write what is blocked by name, in the format of another program",
@@ -42,7 +42,7 @@ func newExport() *cobra.Command {
 	f.StringVar(&at, "at", "", "the `instant`, RFC 3339 with an offset (default now)")
 	f.StringVar(&site, "site", "", "for a client of this `site` whom nothing else names (default the default site)")
 	f.StringVar(&client, "client", "", "for the client of this `address`")
-	f.StringVar(&output, "output", "-", "the `file` to write; - is standard output")
+	f.StringVar(&name, "output", "-", "the `file` to write; - is standard output")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if !slices.Contains(export.Formats, format) {
 			return invalid(fmt.Errorf("--format %q is not known", format), policy.Known(format, export.Formats))
@@ -75,11 +75,8 @@ func newExport() *cobra.Command {
 			cannot, err = export.Write(w, format, &result)
 			return err
 		}
-		if output == "-" {
-			err = failed(write(cmd.OutOrStdout()), "")
-		} else {
-			err = writeWhole(output, write)
-		}
+		to := output{flag: "output", name: name}
+		err = to.write(cmd.OutOrStdout(), write)
 		if err == nil && len(cannot) > 0 {
 			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "%d things are not expressed in the format %s; the header tells which\n", len(cannot), format)
 		}

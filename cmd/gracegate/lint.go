@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,6 +49,9 @@ func newLint() *cobra.Command {
 		if !slices.Contains(severities, lint.Severity(failOn)) {
 			return invalid(fmt.Errorf("--fail-on %q is no severity", failOn), "error, warning or info")
 		}
+		if asJSON && sarif == "-" {
+			return invalid(errors.New("--json and --sarif - are both for standard output"), "--sarif names a file")
+		}
 		for _, name := range slices.Concat(only, disabled) {
 			if err := knownCheck(name); err != nil {
 				return err
@@ -87,7 +91,8 @@ func newLint() *cobra.Command {
 			write = out.writeJSON
 		}
 		if sarif != "" && sarif != "-" {
-			if err := writeWhole(sarif, out.writeSARIF); err != nil {
+			to := output{flag: "sarif", name: sarif}
+			if err := to.write(nil, out.writeSARIF); err != nil {
 				return err
 			}
 		}

@@ -80,7 +80,7 @@ func scriptMachineSet(ts *testscript.TestScript, neg bool, args []string) {
 	text, err := json.Marshal(s)
 	ts.Check(err)
 	name = ts.MkAbs("machine.json")
-	ts.Check(putFile(name, text))
+	ts.Check(putFile(name, nil, 0o600, contents(text)))
 	ts.Setenv(machineVariable, name)
 }
 

@@ -199,10 +199,10 @@ func printError(w io.Writer, message, hint string) {
 	}
 }
 
-// failed marks an error as one of run time.
+// failed marks an error as one of run time, unless it says itself what it is.
 func failed(err error, hint string) error {
-	if err == nil {
-		return nil
+	if _, coded := err.(*codedError); err == nil || coded { //nolint:errorlint // one that is joined to others or wrapped says less than all of it
+		return err
 	}
 	return &codedError{err, exitFailed, hint}
 }

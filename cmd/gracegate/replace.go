@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -38,7 +39,11 @@ func replaceFile(name string, was, text []byte) error {
 			return failed(err, "nothing was changed")
 		}
 	}
-	tmp, err := writeBeside(target, info, text)
+	perm := fs.FileMode(0o644) // as the policy file, which others may read
+	if info != nil {
+		perm = info.Mode().Perm()
+	}
+	tmp, err := writeBeside(target, info, perm, contents(text))
 	if err != nil {
 		return failed(fmt.Errorf("writing beside %s: %w", name, cause(err)), "the directory of the file must be writable: the file is replaced as a whole")
 	}
@@ -51,10 +56,26 @@ func replaceFile(name string, was, text []byte) error {
 	case was == nil || !bytes.Equal(was, is):
 		return failed(fmt.Errorf("%s was changed meanwhile by another", name), "nothing was changed; run the command again")
 	}
-	if err := os.Rename(tmp, target); err != nil {
-		return failed(err, "the file is replaced as a whole, so it must not be a mount point of its own")
+	return failed(putInPlace(tmp, target), "the file is replaced as a whole, so it must not be a mount point of its own")
+}
+
+// putFile writes a file in one step: who reads it meanwhile gets the old one or the new one. The new one has the owner of another file, if
+// that is not nil, and a mode.
+func putFile(name string, like fs.FileInfo, perm fs.FileMode, write func(io.Writer) error) error {
+	tmp, err := writeBeside(name, like, perm, write)
+	if err != nil {
+		return err
 	}
-	if dir, err := os.Open(filepath.Dir(target)); err == nil { // so that it lasts; some systems cannot
+	defer func() { _ = os.Remove(tmp) }() // gone already if it was renamed
+	return putInPlace(tmp, name)
+}
+
+// putInPlace gives a file the name of another, which it replaces.
+func putInPlace(tmp, name string) error {
+	if err := os.Rename(tmp, name); err != nil {
+		return err
+	}
+	if dir, err := os.Open(filepath.Dir(name)); err == nil { // so that it lasts; some systems cannot
 		_ = dir.Sync()
 		_ = dir.Close()
 	}
@@ -77,19 +98,20 @@ func mayWrite(target string) (fs.FileInfo, error) {
 	return info, f.Close()
 }
 
-// writeBeside writes a file with the mode and owner of another, or with those that new files get.
-func writeBeside(target string, like fs.FileInfo, text []byte) (name string, err error) {
+// writeBeside writes a file to the disk with the owner of another and a mode; without another, with the owner that new files get, and
+// the mode as far as the umask leaves it.
+func writeBeside(target string, like fs.FileInfo, perm fs.FileMode, write func(io.Writer) error) (name string, err error) {
 	name = filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+"."+strconv.FormatUint(rand.Uint64(), 36)) //nolint:gosec // G404: a name, no secret
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)                                           //nolint:gosec // G302: as the policy file, which others may read
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, perm)
 	if err != nil {
 		return "", err
 	}
 	if like != nil {
 		keepOwner(f, like)
-		err = f.Chmod(like.Mode().Perm())
+		err = f.Chmod(perm)
 	}
 	if err == nil {
-		_, err = f.Write(text)
+		err = write(f)
 	}
 	if err == nil {
 		err = f.Sync()

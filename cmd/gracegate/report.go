@@ -1,15 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -90,7 +87,7 @@ func reportCommand(open openSource, now func() time.Time) *cobra.Command {
 	f.StringVar(&q.vendor, "vendor", "", "only what was asked of this `vendor`")
 	f.StringVar(&q.site, "site", "", "only clients of this `site` of the policy")
 	f.StringVar(&q.format, "format", "text", "`format`: text, html, json, csv or md")
-	f.StringVar(&q.output, "output", "", "write to this `file`, which is there whole or not at all")
+	f.StringVar(&q.output, "output", "-", "the `file` to write, which is there whole or not at all; - is standard output")
 	f.BoolVar(&verify, "verify", false, "prove the records first, as audit verify does: some seconds for each million")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		write, ok := reportFormats[q.format]
@@ -109,10 +106,8 @@ func reportCommand(open openSource, now func() time.Time) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if q.output == "" {
-			return failed(buffered(cmd.OutOrStdout(), func(w io.Writer) error { return write(r, w) }), "")
-		}
-		return writeWhole(q.output, func(w io.Writer) error { return write(r, w) })
+		to := output{flag: "output", name: q.output, private: true}
+		return to.write(cmd.OutOrStdout(), func(w io.Writer) error { return write(r, w) })
 	}
 	return cmd
 }
@@ -201,38 +196,4 @@ func knownNames(p *policy.Policy, o *reports.Options) error {
 		return invalid(fmt.Errorf("the record has nothing of a site %q, and neither has the policy", o.Site), hint)
 	}
 	return nil
-}
-
-func buffered(w io.Writer, write func(io.Writer) error) error {
-	b := bufio.NewWriter(w)
-	if err := write(b); err != nil {
-		return err
-	}
-	return b.Flush()
-}
-
-// writeWhole writes a file that only its owner may read, and puts it in its place when it is whole.
-func writeWhole(name string, write func(io.Writer) error) (err error) {
-	const hint = "--output names a file that can be written"
-	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
-		return invalid(fmt.Errorf("%s is no file", name), hint)
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return failed(err, hint)
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(name), ".gracegate-report-*")
-	if err != nil {
-		return failed(err, hint)
-	}
-	defer func() { _ = os.Remove(tmp.Name()) }() // gone already if it was renamed
-	err = buffered(tmp, write)
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if closing := tmp.Close(); err == nil {
-		err = closing
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), name)
-	}
-	return failed(err, hint)
 }

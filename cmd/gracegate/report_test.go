@@ -132,7 +132,7 @@ func TestReportRefuses(t *testing.T) {
 		{refusedOnce, "--since 2024-10-01T00:00:00Z --site bostn", exitInvalid, "hint: the policy has no sites"},
 		{refusedOnce, "--policy-file /nowhere/policy.yaml", exitInvalid, `error: policy file "/nowhere/policy.yaml"`},
 		{refusedOnce, "--output /nowhere/report.html", exitFailed, "hint: --output names a file that can be written"},
-		{refusedOnce, "--output " + os.DevNull, exitInvalid, "is no file"},
+		{refusedOnce, "--output " + os.DevNull, exitInvalid, "is no regular file"},
 		{broken, "", exitFailed, "error: the record could not be read: the disk is wet"},
 	} {
 		out, problems, code := runReport(t, row.source, strings.Fields(row.args)...)

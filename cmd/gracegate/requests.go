@@ -68,7 +68,7 @@ func (q *requests) take(g *clock.Guarded) error {
 		err = r.grant(g)
 	}
 	if err != nil {
-		err = errors.Join(err, putFile(q.refused(), []byte(err.Error())))
+		err = errors.Join(err, putFile(q.refused(), nil, 0o600, contents([]byte(err.Error()))))
 	}
 	return errors.Join(err, os.Remove(q.name()))
 }
@@ -101,10 +101,13 @@ func (q *requests) ask(ctx context.Context, r *acceptance) error {
 		return err
 	}
 	_ = os.Remove(q.refused()) // of an earlier one
-	if err := putFile(q.name(), text); err != nil {
+	dir, err := os.Stat(q.dir)
+	if err == nil { // root's request belongs to the gateway's user from the start on, who must be able to read it
+		err = putFile(q.name(), dir, 0o600, contents(text))
+	}
+	if err != nil {
 		return failed(err, "run it as the user of the gateway")
 	}
-	giveToOwner(q.dir, q.name())
 	ctx, cancel := context.WithTimeout(ctx, requestWait)
 	defer cancel()
 	look := time.NewTicker(100 * time.Millisecond)
@@ -130,18 +133,4 @@ func (q *requests) outcome() error {
 	}
 	_ = os.Remove(q.refused())
 	return failed(errors.Join(errors.New("the gateway has refused it: "+strings.TrimSpace(string(why))), err), "")
-}
-
-// putFile writes a file that only its owner can read, in one step.
-func putFile(name string, text []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(tmp.Name()) }() // gone already if it was renamed
-	_, err = tmp.Write(text)
-	if err = errors.Join(err, tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), name)
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -188,17 +187,8 @@ func writeReadyFile(name string, at addresses) error {
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(name), ".gracegate-ready-*")
-	if err != nil {
+	if err := putFile(name, nil, 0o600, contents(append(body, '\n'))); err != nil {
 		return fmt.Errorf("ready file: %w", err)
 	}
-	defer func() { _ = os.Remove(tmp.Name()) }() // gone already if it was renamed
-	if _, err := tmp.Write(append(body, '\n')); err != nil {
-		_ = tmp.Close()
-		return fmt.Errorf("ready file: %w", err)
-	}
-	if err := tmp.Close(); err != nil {
-		return fmt.Errorf("ready file: %w", err)
-	}
-	return os.Rename(tmp.Name(), name)
+	return nil
 }

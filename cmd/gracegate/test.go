@@ -19,7 +19,7 @@ import (
 
 func newTest() *cobra.Command {
 	var t tester
-	var run, output, junit string
+	var run, name, junit string
 	var boundaries, tap bool
 	cmd := &cobra.Command{
 		Use:   "test FILE|DIR...",
@@ -39,7 +39,7 @@ func newTest() *cobra.Command {
 	f.BoolVar(&t.coverage, "coverage", false, "tell what of the policy the cases rest on, and what none does")
 	f.Float64Var(&t.minCoverage, "min-coverage", 0, "exit with 3 if the cases rest on less than this `percentage` of the policy")
 	f.BoolVar(&boundaries, "boundaries", false, "write a scenario file of every instant of the policy")
-	f.StringVar(&output, "output", "-", "the `file` that --boundaries writes; - is standard output")
+	f.StringVar(&name, "output", "-", "the `file` that --boundaries writes; - is standard output")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, err := config.Load(cmd.Flags())
 		if err != nil {
@@ -50,13 +50,16 @@ func newTest() *cobra.Command {
 			if len(args) > 0 {
 				return invalid(fmt.Errorf("--boundaries takes no files, not %q", args[0]), "--policy-file names the policy")
 			}
-			return writeBoundaries(cfg, output, cmd.OutOrStdout())
+			return writeBoundaries(cfg, output{flag: "output", name: name}, cmd.OutOrStdout())
 		}
 		if len(args) == 0 {
 			return invalid(errors.New("test takes scenario files"), "gracegate test --boundaries writes one")
 		}
 		if t.minCoverage < 0 || t.minCoverage > 100 {
 			return invalid(fmt.Errorf("--min-coverage %v is no percentage", t.minCoverage), "a number from 0 to 100")
+		}
+		if tap && junit == "-" {
+			return invalid(errors.New("--tap and --junit - are both for standard output"), "--junit names a file")
 		}
 		if t.run, err = regexp.Compile(run); err != nil {
 			return invalid(fmt.Errorf("--run %q: %w", run, err), "a regular expression as Go has them")
@@ -72,7 +75,8 @@ func newTest() *cobra.Command {
 		if junit == "-" {
 			report = t.writeJUnit
 		} else if junit != "" {
-			if err := writeWhole(junit, t.writeJUnit); err != nil {
+			to := output{flag: "junit", name: junit}
+			if err := to.write(nil, t.writeJUnit); err != nil {
 				return err
 			}
 		}

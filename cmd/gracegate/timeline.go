@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -84,20 +83,11 @@ func showTimeline(w io.Writer, t *timeline.Timeline, asJSON bool, picture string
 	switch {
 	case asJSON:
 		return failed(writeTimelineJSON(w, t), "")
-	case picture == "-":
-		return failed(t.WriteSVG(w), "")
 	case picture == "":
 		return failed(writeTimeline(w, t), "")
 	}
-	file, err := os.Create(picture)
-	if err != nil {
-		return failed(fmt.Errorf("picture %q: %w", picture, cause(err)), "--svg names a file, or - for standard output")
-	}
-	err = t.WriteSVG(file)
-	if closed := file.Close(); err == nil {
-		err = closed
-	}
-	return failed(err, "")
+	to := output{flag: "svg", name: picture}
+	return to.write(w, t.WriteSVG)
 }
 
 // loadKnownAt compiles the policy as it would be if nothing later had been published; without an instant, as it is.

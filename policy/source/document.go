@@ -21,6 +21,10 @@ func (r *reader) document(data []byte, begin string) *yaml.Node {
 		r.add(policy.Pos{File: r.file}, "names belong into a list file, one a line", "%d bytes: a file has at most %d", len(data), MaxSize)
 		return nil
 	}
+	return r.parse(data, begin)
+}
+
+func (r *reader) parse(data []byte, begin string) *yaml.Node {
 	if !r.plainText(data) {
 		return nil
 	}

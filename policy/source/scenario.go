@@ -48,7 +48,9 @@ var Expectations = []string{
 func ReadScenarios(f File) (Scenarios, policy.Problems) {
 	r := &reader{file: f.Name}
 	var out Scenarios
-	if root := r.document(f.Data, "begin with cases:"); root != nil {
+	if len(f.Data) > MaxScenarios {
+		r.add(policy.Pos{File: r.file}, "make several files of it", "%d bytes: a file of scenarios has at most %d", len(f.Data), MaxScenarios)
+	} else if root := r.parse(f.Data, "begin with cases:"); root != nil {
 		var defaults *yaml.Node
 		r.mapping(root, "the file of scenarios",
 			may("policy", r.text("the policy", &out.Policy)),

@@ -28,8 +28,11 @@ type File struct {
 	Data []byte
 }
 
-// MaxSize bounds a YAML file, in bytes. Lists of names are not bounded.
-const MaxSize = 4 << 20
+// MaxSize bounds a YAML file, in bytes, and MaxScenarios one of scenarios, which programs write. Lists of names are not bounded.
+const (
+	MaxSize      = 4 << 20
+	MaxScenarios = 64 << 20
+)
 
 // maxProblems bounds what is told of one file; a file of another kind would fill the screen.
 const maxProblems = 500
