@@ -23,6 +23,7 @@ type flows struct {
 	turn   atomic.Uint32
 	open   atomic.Int64
 	over   atomic.Pointer[string] // why every flow that still comes is cut; nil while they may come
+	stays  func(*flow) bool       // whether a flow's user is still one; looked at when the flow is filed, and by expel
 	none   chan struct{}          // holds an item after the last flow has ended
 
 	// cutting is held while many are cut, and waited for by those that then write their records: cut first, record after.
@@ -51,8 +52,8 @@ type place struct {
 	gone       bool
 }
 
-func newFlows() *flows {
-	fs := &flows{none: make(chan struct{}, 1)}
+func newFlows(stays func(*flow) bool) *flows {
+	fs := &flows{stays: stays, none: make(chan struct{}, 1)}
 	for range runtime.GOMAXPROCS(0) {
 		fs.shards = append(fs.shards, &flowShard{buckets: make(map[int64]*bucket), first: never})
 	}
@@ -81,8 +82,15 @@ func (fs *flows) file(f *flow) {
 	}
 	s.mu.Unlock()
 	f.mu.Unlock()
+	fs.expelled(f) // expel may have missed it, because it was not held here at that moment
+}
+
+// expelled cuts a flow that may not be open any more, whatever the policy says.
+func (fs *flows) expelled(f *flow) {
 	if why := fs.over.Load(); why != nil {
-		f.cutFor(*why) // cutAll may have missed it, because it was not held here at that moment
+		f.cutFor(*why)
+	} else if !fs.stays(f) {
+		f.cutFor("logged-out")
 	}
 }
 
@@ -205,8 +213,13 @@ func (s *flowShard) all() []*flow {
 // cutAll ends every open flow for the reason given, and every one that is yet to come.
 func (fs *flows) cutAll(reason string) {
 	fs.over.Store(&reason)
+	fs.expel()
+}
+
+// expel cuts every open flow that may not be open any more, also those that are being judged again just now.
+func (fs *flows) expel() {
 	for _, f := range fs.all() {
-		f.cutFor(reason)
+		fs.expelled(f)
 	}
 }
 

@@ -14,6 +14,9 @@ import (
 	"github.com/gracegate/gracegate/policy/host"
 )
 
+// anybody may have flows open.
+func anybody(*flow) bool { return true }
+
 // flowFor is a flow of the law of the tests, judged as of the rig's clock, without a connection.
 func (r *rig) flowFor(name string, cut func()) *flow {
 	f := newPlainFlow(netip.MustParseAddrPort("127.0.0.1:1000"), "GET", host.MustParse(name), 80, "/", "", "http://"+name+"/")
@@ -37,7 +40,7 @@ func TestAHundredThousandFlows(t *testing.T) {
 		}
 		all[i] = r.flowFor(name, func() { cuts.Add(1) })
 	}
-	fs := newFlows()
+	fs := newFlows(anybody)
 	fs.shards = fs.shards[:1] // so that counting needs no lock
 	for _, f := range all {
 		fs.add(f)
@@ -80,7 +83,7 @@ func TestFlowsAgainstAList(t *testing.T) {
 	views := []view{{policy: new(policy.Policy)}, {policy: new(policy.Policy)}, {policy: new(policy.Policy), turn: 1}}
 	views[2].policy = views[0].policy // the clock was turned
 	in := views[0]
-	fs := newFlows()
+	fs := newFlows(anybody)
 	due := make(map[*flow]int64)
 	now := int64(0)
 	for range 8_000 {
@@ -183,17 +186,30 @@ func TestADeadlineThatTheHelloTold(t *testing.T) {
 	r.records.wait(t, "cut", func(rec audit.Record) bool { return rec.Ended == "cut" && rec.Verdict == policy.Block })
 }
 
-// Nobody escapes the end of the gateway by being judged again just then.
+// Nobody escapes the end of the gateway, or of a user, by being judged again just then.
 func TestAFlowThatIsJudgedAgainDuringTheEnd(t *testing.T) {
 	t.Parallel()
-	fs := newFlows()
-	cut := ""
-	f := &flow{}
-	f.cut = func() { cut = f.ended }
-	fs.add(f)
-	fs.tick(0, view{}, func(*flow) { fs.cutAll("drain") })
-	if cut != "drain" {
-		t.Errorf("it was cut for %q", cut)
+	for reason, during := range map[string]func(fs *flows, known *atomic.Bool){
+		"drain": func(fs *flows, _ *atomic.Bool) { fs.cutAll("drain") },
+		"logged-out": func(fs *flows, known *atomic.Bool) {
+			known.Store(false)
+			fs.expel()
+		},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			t.Parallel()
+			var known atomic.Bool
+			known.Store(true)
+			fs := newFlows(func(*flow) bool { return known.Load() })
+			cut := ""
+			f := &flow{}
+			f.cut = func() { cut = f.ended }
+			fs.add(f)
+			fs.tick(0, view{}, func(*flow) { during(fs, &known) })
+			if cut != reason {
+				t.Errorf("it was cut for %q", cut)
+			}
+		})
 	}
 }
 
@@ -217,7 +233,7 @@ func TestAReloadBetweenVerdictAndRegistration(t *testing.T) {
 func BenchmarkFlows(b *testing.B) {
 	for name, open := range map[string]int{"none": 0, "100000": 100_000} {
 		b.Run(name, func(b *testing.B) {
-			fs := newFlows()
+			fs := newFlows(anybody)
 			for range open {
 				fs.add(&flow{})
 			}

@@ -28,17 +28,25 @@ type people struct {
 	mu        sync.Mutex
 	passwords map[string]string
 	checks    atomic.Int64
+	checked   func(user string) // called when a password was right; nil: nothing is
 }
 
 func (p *people) Check(_ context.Context, _ netip.Addr, user, password string) (ok bool, wait time.Duration) {
 	p.checks.Add(1)
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if user == "slow" {
 		return false, time.Second
 	}
+	if ok = p.has(user, password); ok && p.checked != nil {
+		p.checked(user)
+	}
+	return ok, 0
+}
+
+func (p *people) has(user, password string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	known, is := p.passwords[user]
-	return is && known == password, 0
+	return is && known == password
 }
 
 func (p *people) Knows(user string) bool {
@@ -424,6 +432,37 @@ func TestLogOut(t *testing.T) {
 		t.Errorf("it ended by %q", rec.Ended)
 	}
 	r.get("http://free.example/", "Proxy-Authorization", basic("ann:of:ann")).want(t, http.StatusProxyAuthRequired)
+}
+
+// Whoever is taken out of the file just when the password was found to be right gets nowhere.
+func TestLogOutBehindTheLogin(t *testing.T) {
+	t.Parallel()
+	cfg, roots, _ := secureConfig(t)
+	secure := webServer(t, http.HandlerFunc(greet), cfg)
+	const credentials = "Proxy-Authorization: Basic YW5uOm9mOmFubg==\r\n\r\n"
+	for name, head := range map[string]string{
+		"tunnel":      "CONNECT free.example:443 HTTP/1.1\r\nHost: x\r\n",
+		"intercepted": "CONNECT " + mixed + ":443 HTTP/1.1\r\nHost: x\r\n",
+		"fast lane":   "GET http://free.example/ HTTP/1.1\r\nHost: x\r\n",
+		"net/http":    "OPTIONS http://free.example/ HTTP/1.1\r\nHost: x\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPeople()
+			p.checked = p.forget
+			l := newLooker(t, rigSetup{hosts: map[string]string{"free.example": secure.addr, mixed: secure.addr}, change: func(c *Config) {
+				asked(p)(c)
+				c.Ungoverned = true
+			}}, roots)
+			w := l.wire().send(head + credentials)
+			if got, _ := w.rest(); strings.HasPrefix(got, "HTTP/1.1 2") {
+				t.Errorf("the client got %q", got)
+			}
+			if rec := l.recorded(audit.End); rec.Ended != "logged-out" || rec.User != "ann" || rec.Upstream.IsValid() {
+				t.Errorf("recorded %+v", rec)
+			}
+		})
+	}
 }
 
 func TestRealClientsLogIn(t *testing.T) {

@@ -121,7 +121,8 @@ type Server struct {
 
 // New makes a server. It starts no goroutine before Serve.
 func New(cfg Config) *Server {
-	s := &Server{cfg: cfg, flows: newFlows()}
+	s := &Server{cfg: cfg}
+	s.flows = newFlows(s.userStays)
 	s.admission, s.quiet = newAdmission(cfg.Limits), newQuiet(cfg.Log)
 	s.running, s.unwatch = context.WithCancel(context.Background())
 	s.transparent = transparent{resolve: cfg.Resolve, original: originalDestination, own: cfg.Dialer.own, silence: silentFor}

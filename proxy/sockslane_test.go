@@ -337,6 +337,27 @@ func TestSOCKSLogin(t *testing.T) {
 	}
 }
 
+// Whoever is taken out of the file between log-in and request gets nowhere.
+func TestSOCKSLogOutBeforeTheRequest(t *testing.T) {
+	t.Parallel()
+	p := newPeople()
+	r := newSOCKSRig(t, rigSetup{hosts: map[string]string{"free.example": echoOrigin(t).addr}, change: func(c *Config) {
+		asked(p)(c)
+		c.Ungoverned = true
+	}})
+	w := r.wire().send("\x05\x01\x02\x01\x03ann\x06of:ann")
+	w.expect("\x05\x02\x01\x00")
+	p.forget("ann")
+	r.LogOut()
+	w.send(socksConnect("free.example", 443) + "hi")
+	if got, err := w.rest(); got != "\x05\x01"+anywhere || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if rec := r.recorded(audit.End); rec.Ended != "logged-out" || rec.User != "ann" || rec.Upstream.IsValid() {
+		t.Errorf("recorded %+v", rec)
+	}
+}
+
 func TestSOCKSClientsAreGuarded(t *testing.T) {
 	t.Parallel()
 	for _, login := range []func(*Config){nil, asked(newPeople())} {
