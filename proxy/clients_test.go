@@ -136,7 +136,11 @@ func TestInterfacesAreReadAgain(t *testing.T) {
 		reads := 0
 		now := []link{linkOf("lan0", "10.1.0.1/24", "2a00:1::1/64")}
 		var failure error
-		i := &interfaces{read: func() ([]link, error) { reads++; return now, failure }}
+		changed := false
+		i := &interfaces{read: func() ([]link, error) { reads++; return now, failure }, changed: func() bool {
+			defer func() { changed = false }()
+			return changed
+		}}
 		in, gone, fresh := netip.MustParseAddr("2a00:1::2"), netip.MustParseAddr("2a00:2::2"), netip.MustParseAddr("2a00:3::2")
 		expect := func(what string, addr netip.Addr, want bool, wantReads int) {
 			t.Helper()
@@ -160,5 +164,8 @@ func TestInterfacesAreReadAgain(t *testing.T) {
 		now, failure = nil, errors.New("no interfaces to be had")
 		expect("a failed reading", gone, false, 3)
 		expect("what was known stays", fresh, true, 3)
+		now, failure, changed = []link{linkOf("lan0", "10.1.0.1/24", "2a00:1::1/64")}, nil, true
+		expect("what has changed is read at once", fresh, false, 4)
+		expect("and once", in, true, 4)
 	})
 }

@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// interfacesMaxAge is how old the list of interfaces may be before something that it does not hold makes it be read again.
-// A stranger who asks for what is not there costs one reading in that time.
+// interfacesMaxAge is how old the list of interfaces may be before something that it does not hold makes it be read again, where the
+// system does not tell that it has changed. A stranger who asks for what is not there costs one reading in that time.
 const interfacesMaxAge = 30 * time.Second
 
-// interfaces knows the addresses of this machine and the networks at its inner side. It is read again only when asked for
-// something that it does not hold, so an address that goes away is forgotten with the next such question. It is safe for
-// concurrent use.
+// interfaces knows the addresses of this machine and the networks at its inner side. It is read again when the system tells of a
+// change (Linux does), and when it is old and asked for something that it does not hold. It is safe for concurrent use.
 type interfaces struct {
-	read func() ([]link, error) // tells the interfaces as they are
+	read    func() ([]link, error) // tells the interfaces as they are
+	changed func() bool            // tells whether they have changed since it was last called; called once before the first reading
 
 	mu   sync.Mutex
 	asOf time.Time
@@ -33,7 +33,9 @@ type link struct {
 	prefixes     []netip.Prefix // its addresses, each with the length of its network; IPv4 unmapped
 }
 
-func newInterfaces() *interfaces { return &interfaces{read: readLinks} }
+func newInterfaces() *interfaces {
+	return &interfaces{read: readLinks, changed: new(linkWatch).changed}
+}
 
 // own reports whether an address, without a zone, is one of this machine's.
 func (i *interfaces) own(addr netip.Addr) bool {
@@ -56,11 +58,11 @@ func (i *interfaces) onLink(addr netip.Addr) bool {
 }
 
 // neighbours lists the links in a network of which an address lies, without its zone, if they are inner ones or serve tells so of
-// the network. The list is read again if it is old.
+// the network.
 func (i *interfaces) neighbours(addr netip.Addr, serves func(network netip.Prefix) bool) (indexes []int) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.refresh()
+	i.refresh(true)
 	for n := range i.list {
 		l := &i.list[n]
 		on := func(p netip.Prefix) bool {
@@ -73,20 +75,23 @@ func (i *interfaces) neighbours(addr netip.Addr, serves func(network netip.Prefi
 	return indexes
 }
 
-// find reports whether a link fits; if none does and the list is old, it is read again.
+// find reports whether a link fits.
 func (i *interfaces) find(fits func(*link) bool) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.refresh(false)
 	known := func() bool {
 		return slices.ContainsFunc(i.list, func(l link) bool { return fits(&l) })
 	}
-	return known() || i.refresh() && known()
+	return known() || i.refresh(true) && known()
 }
 
-// refresh reads the list again if it is old, and reports whether it did. Where reading fails, what was known stays.
-func (i *interfaces) refresh() bool {
+// refresh reads the list again if it has changed, or, where that is asked for, if it is old. It reports whether it did. Where reading
+// fails, what was known stays.
+func (i *interfaces) refresh(old bool) bool {
 	now := time.Now()
-	if !i.asOf.IsZero() && now.Sub(i.asOf) < interfacesMaxAge {
+	old = old && (i.asOf.IsZero() || now.Sub(i.asOf) >= interfacesMaxAge)
+	if !i.changed() && !old {
 		return false
 	}
 	i.asOf = now
