@@ -107,9 +107,15 @@ func webServer(t *testing.T, handler http.Handler, secure *tls.Config) *origin {
 	if secure != nil {
 		l = tls.NewListener(l, secure)
 	}
+	var open sync.WaitGroup
 	server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0), ConnState: func(_ net.Conn, s http.ConnState) {
-		if s == http.StateNew {
+		switch s {
+		case http.StateNew:
 			o.came.Add(1)
+			open.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			open.Done()
+		case http.StateActive, http.StateIdle:
 		}
 	}}
 	done := make(chan struct{})
@@ -120,6 +126,7 @@ func webServer(t *testing.T, handler http.Handler, secure *tls.Config) *origin {
 	t.Cleanup(func() {
 		_ = server.Close()
 		<-done
+		open.Wait() // Close does not wait for handlers
 	})
 	return o
 }
