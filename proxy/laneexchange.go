@@ -59,11 +59,12 @@ func (l *lane) newFlow(q *laneRequest) *flow {
 	if l.inner != nil {
 		return l.inner.newFlow(q.method, q.name, q.port, q.path, q.again, "https://"+secureAuthority(q.name, q.port)+q.target)
 	}
-	url := "http://" + l.last.text + q.target
 	var f *flow
 	if l.redirected() {
+		url := "http://" + hostField(q.name, q.port) + q.target
 		f = l.server.newRedirectedFlow(l.client, l.dest, q.method, q.name, q.path, q.again, url)
 	} else {
+		url := "http://" + l.last.text + q.target
 		f = newPlainFlow(l.client, q.method, q.name, q.port, q.path, q.again, url)
 	}
 	f.device = l.device

@@ -71,12 +71,12 @@ func TestRedirectedThroughAParent(t *testing.T) {
 		asked   []string
 	}{
 		{"original", false, ":80", request("GET", "free.example", "/a", ""), []string{"CONNECT " + there + ":80", "GET /a"}},
-		{"original, by net/http", false, ":8080", request("POST", "free.example", "/a", "Content-Length: 0\r\n"), []string{"CONNECT " + there + ":8080", "POST /a"}},
+		{"original, by net/http", false, ":8080", request("POST", "free.example", "/a", ""), []string{"CONNECT " + there + ":8080", "POST /a"}},
 		{"original, TLS", false, ":443", helloFor("free.example"), []string{"CONNECT " + there + ":443"}},
 		{"resolve", true, ":80", request("GET", "free.example", "/a", ""), []string{"GET http://free.example/a"}},
-		{"resolve, by net/http", true, ":80", request("POST", "free.example", "/a", "Content-Length: 0\r\n"), []string{"POST http://free.example/a"}},
+		{"resolve, by net/http", true, ":80", request("POST", "free.example", "/a", ""), []string{"POST http://free.example/a"}},
 		{"resolve, the port that was dialled", true, ":8080", request("GET", "free.example:81", "/a", ""), []string{"GET http://free.example:8080/a"}},
-		{"the same, by net/http", true, ":8080", request("POST", "free.example", "/a", "Content-Length: 0\r\n"), []string{"POST http://free.example:8080/a"}},
+		{"the same, by net/http", true, ":8080", request("POST", "free.example", "/a", ""), []string{"POST http://free.example:8080/a"}},
 		{"resolve, no name", true, ":80", request("GET", there, "/a", ""), []string{"CONNECT " + there + ":80", "GET /a"}},
 		{"resolve, TLS", true, ":443", helloFor("free.example"), []string{"CONNECT free.example:443"}},
 	} {

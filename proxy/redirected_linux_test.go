@@ -35,7 +35,7 @@ func TestEveryRequestIsJudged(t *testing.T) {
 			w := r.dial(o.addr)
 			ask := func(host, path string, status int) answer {
 				t.Helper()
-				return w.send(request(method, host, path, "Content-Length: 0\r\n")).answer(method).want(t, status)
+				return w.send(request(method, host, path, "")).answer(method).want(t, status)
 			}
 			if a := ask("upd.acme.example", "/a?b", 200); a.body != "A: upd.acme.example/a?b" || a.Header.Get("Sunset") == "" {
 				t.Errorf("%q, %v", a.body, a.Header)
@@ -65,7 +65,7 @@ func TestHostLeadsNowhere(t *testing.T) {
 		r := newRedirector(t, rigSetup{hosts: map[string]string{"free.example": named.addr}}, nil)
 		for range 2 {
 			for who, o := range map[string]*origin{"A": a, "B": b} {
-				w := r.dial(o.addr).send(request(method, "free.example", "/", "Content-Length: 0\r\nConnection: close\r\n"))
+				w := r.dial(o.addr).send(request(method, "free.example", "/", "Connection: close\r\n"))
 				if got := w.answer(method).want(t, 200).body; got != who+": free.example/" {
 					t.Errorf("%s to %s: %q", method, who, got)
 				}
@@ -90,7 +90,7 @@ func TestResolve(t *testing.T) {
 	}, nil)
 	for _, c := range []struct{ request, want string }{
 		{request("GET", "free.example", "/", ""), "named: free.example/"},
-		{request("POST", "free.example:81", "/", "Content-Length: 0\r\n"), "named: free.example:81/"},
+		{request("POST", "free.example:81", "/", ""), "named: free.example:81/"},
 		{request("GET", "192.0.2.1", "/", ""), "there: 192.0.2.1/"},
 		{"GET / HTTP/1.0\r\n\r\n", "there: " + there.addr + "/"},
 	} {
@@ -144,7 +144,7 @@ func TestStrictestOfHostAndAddress(t *testing.T) {
 	r := newRedirector(t, rigSetup{}, nil)
 	r.enforceText(operatorYAML+`  - {id: no-host, hosts: [127.0.0.1], reason: "x", phases: [{from: 2024-01-01T00:00:00Z, effect: block}]}`+"\n", policy.Allow)
 	for _, method := range []string{"GET", "POST"} {
-		a := r.dial(o.addr).send(request(method, "free.example", "/", "Content-Length: 0\r\n")).answer(method).want(t, 403)
+		a := r.dial(o.addr).send(request(method, "free.example", "/", "")).answer(method).want(t, 403)
 		if !strings.Contains(a.body, `"rule": "no-host"`) {
 			t.Errorf("%s", a.body)
 		}
@@ -171,7 +171,7 @@ func TestRedirectedGuards(t *testing.T) {
 	r := newRedirector(t, rigSetup{refused: []string{"127.0.0.1:9128"}}, nil)
 	for _, to := range []string{"10.0.0.1:80", "127.0.0.1:9128", "[fd00::1]:80"} {
 		for _, method := range []string{"GET", "POST"} {
-			r.dial(to).send(request(method, "free.example", "/", "Content-Length: 0\r\n")).answer(method).want(t, 403)
+			r.dial(to).send(request(method, "free.example", "/", "")).answer(method).want(t, 403)
 		}
 	}
 	r.observed("guarded destination")
@@ -185,22 +185,27 @@ func TestRedirectedPorts(t *testing.T) {
 	t.Parallel()
 	r := newRedirector(t, rigSetup{}, nil) // whose guard opens no port but 80, 443 and those of the catalogue
 	for _, method := range []string{"GET", "POST"} {
-		r.dial(telling(t, "A").addr).send(request(method, "free.example", "/", "Content-Length: 0\r\n")).answer(method).want(t, 200)
+		r.dial(telling(t, "A").addr).send(request(method, "free.example", "/", "")).answer(method).want(t, 200)
 	}
 }
 
 func TestRedirectedRecord(t *testing.T) {
 	t.Parallel()
 	o := telling(t, "A")
-	r := newRedirector(t, rigSetup{}, nil)
 	at := netip.MustParseAddrPort(o.addr)
-	r.dial(o.addr).send(request("GET", "upd.acme.example", "/x?y", "")).answer("GET").want(t, 200)
-	rec := r.recorded(audit.End)
-	if rec.Kind != "plain" || rec.Host.String() != "upd.acme.example" || rec.Port != at.Port() || rec.Original != at.Addr() || rec.Upstream != at ||
-		rec.URL != "http://upd.acme.example/x?y" || rec.Path != "/x" || rec.Method != "GET" || rec.Scheme != "http" || rec.Vendor != "acme" {
-		t.Errorf("record: %+v", rec)
+	url := fmt.Sprintf("http://upd.acme.example:%d/x?y", at.Port()) // whatever port the request tells
+	for _, method := range []string{"GET", "POST"} {
+		for _, named := range []string{"upd.acme.example", "UPD.acme.example.", "upd.acme.example:80", "upd.acme.example:8080"} {
+			r := newRedirector(t, rigSetup{}, nil)
+			r.dial(o.addr).send(request(method, named, "/x?y", "")).answer(method).want(t, 200)
+			rec := r.recorded(audit.End)
+			if rec.Kind != "plain" || rec.Host.String() != "upd.acme.example" || rec.Port != at.Port() || rec.Original != at.Addr() || rec.Upstream != at ||
+				rec.URL != url || rec.Path != "/x" || rec.Method != method || rec.Scheme != "http" || rec.Vendor != "acme" {
+				t.Errorf("%s, Host: %s: record %+v", method, named, rec)
+			}
+			r.observed("closed plain complete")
+		}
 	}
-	r.observed("closed plain complete")
 }
 
 func TestRedirectedWebSocket(t *testing.T) {
@@ -230,7 +235,7 @@ func TestRedirectedCut(t *testing.T) {
 			<-r.Context().Done()
 		})
 		r := newRedirector(t, rigSetup{}, nil)
-		w := r.dial(o.addr).send(request(method, "upd.acme.example", "/", "Content-Length: 0\r\n"))
+		w := r.dial(o.addr).send(request(method, "upd.acme.example", "/", ""))
 		resp, err := http.ReadResponse(w.in, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -287,6 +292,6 @@ func TestNobodyLogsIn(t *testing.T) {
 	r := newRedirector(t, rigSetup{change: func(c *Config) { c.Auth = nobodyKnown{} }}, nil)
 	for _, method := range []string{"GET", "POST"} {
 		r.get("http://free.example/").want(t, 407)
-		r.dial(o.addr).send(request(method, "free.example", "/", "Content-Length: 0\r\n")).answer(method).want(t, 200)
+		r.dial(o.addr).send(request(method, "free.example", "/", "")).answer(method).want(t, 200)
 	}
 }

@@ -78,8 +78,11 @@ func (r *redirector) resets(addr, said string) bool {
 	return isReset(err)
 }
 
-// request is one of a client that knows of no proxy.
+// request is one of a client that knows of no proxy. A POST, which the fast lane leaves to net/http, tells that it has no body.
 func request(method, host, path, lines string) string {
+	if method == http.MethodPost {
+		lines = "Content-Length: 0\r\n" + lines
+	}
 	return method + " " + path + " HTTP/1.1\r\nHost: " + host + "\r\n" + lines + "\r\n"
 }
 
