@@ -37,9 +37,9 @@ func newTransport(dial dialFunc, idle time.Duration) *http.Transport {
 		},
 		DisableCompression:     true, // what the origin encoded stays as it is
 		ForceAttemptHTTP2:      false,
-		MaxIdleConns:           1024,
-		MaxIdleConnsPerHost:    128,
-		IdleConnTimeout:        90 * time.Second,
+		MaxIdleConns:           maxIdleOrigins,
+		MaxIdleConnsPerHost:    maxIdlePerOrigin,
+		IdleConnTimeout:        originIdleTimeout,
 		ResponseHeaderTimeout:  idle,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: maxResponseHead,

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// The idle connections that are kept for the next request: in all, to one host, and for how long. As many as the
-	// transport for all other requests keeps (origin.go).
+	// The idle connections that are kept for the next request: in all, to one host, and for how long. So the fast lane has them, and
+	// so has each transport for all other requests (origin.go).
 	maxIdleOrigins    = 1024
 	maxIdlePerOrigin  = 128
 	originIdleTimeout = 90 * time.Second

@@ -21,15 +21,24 @@ type transports struct {
 	secureOne *http.Transport // likewise, over HTTP/1.1 alone: only that has upgrades
 }
 
+func (t *transports) all() []*http.Transport {
+	return []*http.Transport{t.plain, t.socket, t.secure, t.secureOne}
+}
+
 // closeIdle closes the connections that wait for another request.
 func (t *transports) closeIdle() {
-	for _, transport := range []*http.Transport{t.plain, t.socket, t.secure, t.secureOne} {
+	for _, transport := range t.all() {
 		transport.CloseIdleConnections()
 	}
 }
 
-// maxStraight bounds the addresses to which connections are kept for further requests.
-const maxStraight = 256
+const (
+	// maxStraight bounds the addresses to which connections are kept for further requests.
+	maxStraight = 128
+
+	// maxIdleStraight is how many each way to one of these keeps, so that all of them together keep as many as the ways to hosts do.
+	maxIdleStraight = maxIdleOrigins / maxStraight
+)
 
 // straightTransports are the ways to addresses that clients have dialled themselves. Each address has its own, since a transport tells
 // connections apart by the host alone, and what a client says its host is must not lead to where another went.
@@ -55,6 +64,9 @@ func (s *straightTransports) to(at hostPort) *transports {
 	t := s.build(func(ctx context.Context, _ host.Name, _ uint16) (*net.TCPConn, error) {
 		return s.dial(ctx, at.name, at.port)
 	})
+	for _, transport := range t.all() {
+		transport.MaxIdleConns = maxIdleStraight
+	}
 	if first, ok, _ := s.kept.PeekOrAdd(at, t); ok { // another request was faster
 		return first
 	}
