@@ -24,12 +24,12 @@ import (
 
 // buildGateway makes the program as it is shipped. The one that the tests run elsewhere has the race detector in it, which knows
 // 8128 goroutines at most and costs several times the memory.
-func buildGateway(t testing.TB) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "gracegate")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".")
+func buildGateway(tb testing.TB) string {
+	tb.Helper()
+	binary := filepath.Join(tb.TempDir(), "gracegate")
+	cmd := exec.CommandContext(tb.Context(), "go", "build", "-o", binary, ".")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", cmd, err, out)
+		tb.Fatalf("%v: %v\n%s", cmd, err, out)
 	}
 	return binary
 }
@@ -50,26 +50,26 @@ type process struct {
 }
 
 // launch starts a gateway and waits until it listens. It counts the lines of its log that hold one of the texts.
-func launch(t testing.TB, binary string, texts []string, flags ...string) *process {
-	t.Helper()
-	return launchBy(t, []string{binary}, texts, flags...)
+func launch(tb testing.TB, binary string, texts []string, flags ...string) *process {
+	tb.Helper()
+	return launchBy(tb, []string{binary}, texts, flags...)
 }
 
 // launchBy is launch by a command whose last argument is the program.
-func launchBy(t testing.TB, command, texts []string, flags ...string) *process {
-	t.Helper()
-	p := &process{t: t, counts: map[string]int{}, more: make(chan struct{})}
+func launchBy(tb testing.TB, command, texts []string, flags ...string) *process {
+	tb.Helper()
+	p := &process{t: tb, counts: map[string]int{}, more: make(chan struct{})}
 	args := slices.Concat(command[1:], []string{"serve", "--listen-proxy", "127.0.0.1:0", "--listen-admin", "127.0.0.1:0", "--audit-file", "-"}, flags)
 	p.cmd = exec.Command(command[0], args...)
-	p.cmd.Dir = t.TempDir()
+	p.cmd.Dir = tb.TempDir()
 	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.cmd.Dir}
 	log, err := p.cmd.StderrPipe()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	p.cmd.Stdout = p.cmd.Stderr // the records are with the log
 	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	listens, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -80,16 +80,16 @@ func launchBy(t testing.TB, command, texts []string, flags ...string) *process {
 		<-ended // the log is read
 		return p.cmd.Wait()
 	})
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		_ = p.cmd.Process.Kill() // it may have ended
 		_ = p.wait()
 	})
 	select {
 	case <-listens:
 	case <-ended:
-		t.Fatalf("%v ended:\n%s", p.cmd, strings.Join(p.lines, ""))
+		tb.Fatalf("%v ended:\n%s", p.cmd, strings.Join(p.lines, ""))
 	case <-time.After(patience):
-		t.Fatalf("%v does not listen:\n%s", p.cmd, p.log())
+		tb.Fatalf("%v does not listen:\n%s", p.cmd, p.log())
 	}
 	return p
 }
@@ -330,14 +330,14 @@ type standIn struct {
 }
 
 // newStandIn hands every connection to serve, and closes it after that.
-func newStandIn(t testing.TB, serve func(c net.Conn)) *standIn {
-	t.Helper()
+func newStandIn(tb testing.TB, serve func(c net.Conn)) *standIn {
+	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	o := &standIn{addr: l.Addr().String(), l: l, open: map[net.Conn]bool{}}
-	t.Cleanup(o.close)
+	tb.Cleanup(o.close)
 	go func() {
 		for {
 			c, err := l.Accept()

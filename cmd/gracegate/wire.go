@@ -59,6 +59,9 @@ type gateway struct {
 	reloads     reloadState
 }
 
+// recorder is who records flows. A benchmark has it that nobody does.
+var recorder = func(r *records) proxy.Recorder { return r }
+
 // newGateway builds everything that can fail without a listener.
 func newGateway(cfg *config.Config, clk *edgeClock, log *zap.Logger, always []zap.Field, outlets *audit.Fan) (*gateway, error) {
 	g := &gateway{cfg: cfg, clock: clk, log: log, law: &law{cfg: cfg}, policies: &policy.Holder{}}
@@ -122,7 +125,7 @@ func (g *gateway) listen(ctx context.Context) error {
 		pages["/proxy.pac"], pages["/wpad.dat"] = pac, pac
 	}
 	g.addExports(pages)
-	g.server = proxy.New(g.serving(pages))
+	g.server = g.newServer(pages)
 	return g.newConsole(pages)
 }
 
@@ -138,8 +141,7 @@ func (g *gateway) addExports(pages map[string]http.Handler) {
 	}
 }
 
-// serving is what the proxy is made of. It answers for the pages by itself.
-func (g *gateway) serving(pages map[string]http.Handler) proxy.Config {
+func (g *gateway) newServer(pages map[string]http.Handler) *proxy.Server {
 	cfg := g.cfg
 	// By the very path: a mux would redirect what only looks like it.
 	local := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -149,8 +151,8 @@ func (g *gateway) serving(pages map[string]http.Handler) proxy.Config {
 		}
 		proxy.NotAProxyRequest(w, r)
 	})
-	return proxy.Config{
-		Policies: g.policies, Clock: g.instant, Recorder: g.records, Observer: g.metrics,
+	return proxy.New(proxy.Config{
+		Policies: g.policies, Clock: g.instant, Recorder: recorder(g.records), Observer: g.metrics,
 		Dialer: g.newDialer(), Clients: g.clients, Devices: g.devices, Auth: g.authenticator(), Ports: openedPorts(cfg), Local: local, Log: g.log.Named("proxy"),
 		Head: int(cfg.Limits.Header), Headers: cfg.Limits.HeaderCount, Hello: cfg.Limits.Hello, Idle: cfg.Limits.Idle,
 		Lifetime: cfg.Limits.Lifetime,
@@ -161,7 +163,7 @@ func (g *gateway) serving(pages map[string]http.Handler) proxy.Config {
 		Balancers: cfg.Listen.ProxyProtocol,
 		Issuer:    g.authority.issuer, Roots: g.roots, Resolve: cfg.Transparent.Dial == config.Resolve,
 		Operator: proxy.Operator{Name: cfg.Operator.Name, Contact: cfg.Operator.Contact, URL: cfg.Operator.URL},
-	}
+	})
 }
 
 // authenticator is who knows the users; nil if nobody is asked to log in.
