@@ -273,14 +273,18 @@ func shortened(r *Record) *Record {
 	} {
 		*text = cutText(*text, maxShort)
 	}
-	short.Persons = nil
-	for _, name := range r.Persons[:min(len(r.Persons), maxShortList)] {
-		short.Persons = append(short.Persons, cutText(name, maxShort))
-	}
-	if len(r.Persons) > maxShortList {
-		short.Persons = append(short.Persons, strings.TrimSpace(cutMark))
-	}
+	short.Persons, short.Reasons = shortList(r.Persons), shortList(r.Reasons)
 	return &short
+}
+
+func shortList(list []string) (short []string) {
+	for _, text := range list[:min(len(list), maxShortList)] {
+		short = append(short, cutText(text, maxShort))
+	}
+	if len(list) > maxShortList {
+		short = append(short, strings.TrimSpace(cutMark))
+	}
+	return short
 }
 
 func bare(to, message []byte) []byte { return append(to, message...) }

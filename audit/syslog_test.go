@@ -200,7 +200,7 @@ func longRecord() *Record {
 	r.URL = "http://a.example/" + r.Path
 	r.Cause.ID, r.Cause.Title, r.Cause.URL = r.Path, r.Path, r.Path
 	for range 100 {
-		r.Persons = append(r.Persons, r.Path)
+		r.Persons, r.Reasons = append(r.Persons, r.Path), append(r.Reasons, r.Path)
 	}
 	return &r
 }
