@@ -108,7 +108,10 @@ func (r *Recorder) enqueue(q queued) bool {
 }
 
 // Works tells that the sink would take records again, which without one nobody learns.
-func (r *Recorder) Works() { r.refused.Store(false) }
+func (r *Recorder) Works() {
+	r.refused.Store(false)
+	r.stuck.Store(false) // what was waited for may have been written just when nobody waited any longer
+}
 
 // hurry has what is queued written at once.
 func (r *Recorder) hurry() {

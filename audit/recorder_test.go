@@ -269,6 +269,9 @@ func TestRefusalWaitsForItsRecord(t *testing.T) {
 		if answered != 0 || !r.Failing() {
 			t.Errorf("answered after %v, failing %v", answered, r.Failing())
 		}
+		if r.Works(); r.Failing() {
+			t.Error("it fails though it was told to work")
+		}
 		sink.gate <- nil
 		sink.gate <- nil
 		sink.gate <- errors.New("no space left")

@@ -49,13 +49,13 @@ func squidResult(r *Record) string {
 		return "TCP_DENIED"
 	case r.Kind == "tunnel" && !r.Upstream.IsValid():
 		return "NONE_NONE"
-	case r.Kind == "tunnel" && (r.Ended == "cut" || r.Ended == "drain"):
+	case r.Kind == "tunnel" && (r.Ended == "cut" || r.Ended == "drain" || r.Ended == "logged-out"):
 		return "TCP_TUNNEL_ABORTED"
 	case r.Kind == "tunnel":
 		return "TCP_TUNNEL"
 	}
 	switch r.Ended {
-	case "client", "cut", "drain":
+	case "client", "cut", "drain", "logged-out":
 		return "TCP_MISS_ABORTED"
 	case "idle", "lifetime":
 		return "TCP_MISS_TIMEDOUT"

@@ -84,7 +84,9 @@ func TestSquidGolden(t *testing.T) {
 	unreached := Record{Event: End, Kind: "tunnel", Method: "CONNECT", Host: kaspersky, Port: 443, Client: client, Status: 502, Ended: "refused"}
 	tunnelCut := unreached
 	tunnelCut.Upstream, tunnelCut.Status, tunnelCut.Ended = kasperskyA, 200, "cut"
-	got := squidLines(t, append(goldenRecords(), &odd, &long, &dash, &aborted, &idle, &unreached, &tunnelCut)...)
+	loggedOut, tunnelLoggedOut := aborted, tunnelCut
+	loggedOut.Ended, tunnelLoggedOut.Ended = "logged-out", "logged-out"
+	got := squidLines(t, append(goldenRecords(), &odd, &long, &dash, &aborted, &idle, &unreached, &tunnelCut, &loggedOut, &tunnelLoggedOut)...)
 	compareGolden(t, file, got)
 }
 
