@@ -3,6 +3,7 @@ package audit
 import (
 	"cmp"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -91,7 +92,7 @@ func (k *SeenKey) Compare(other *SeenKey) int {
 	if c := cmp.Or(
 		cmp.Compare(k.Kind, other.Kind), cmp.Compare(k.Method, other.Method), cmp.Compare(k.Scheme, other.Scheme),
 		cmp.Compare(k.Host.String(), other.Host.String()), cmp.Compare(k.Port, other.Port), cmp.Compare(k.Path, other.Path),
-		cmp.Compare(k.SNI.String(), other.SNI.String()), cmp.Compare(k.Hello, other.Hello), compareBool(k.ECH, other.ECH),
+		cmp.Compare(k.SNI.String(), other.SNI.String()), cmp.Compare(k.Hello, other.Hello), cmp.Compare(strconv.FormatBool(k.ECH), strconv.FormatBool(other.ECH)),
 	); c != 0 {
 		return c
 	}
@@ -99,17 +100,6 @@ func (k *SeenKey) Compare(other *SeenKey) int {
 		cmp.Compare(k.Vendor, other.Vendor), cmp.Compare(k.Channels, other.Channels), cmp.Compare(k.Verdict, other.Verdict),
 		cmp.Compare(k.State, other.State), cmp.Compare(k.Category, other.Category), cmp.Compare(k.ID, other.ID),
 	)
-}
-
-// compareBool puts false before true.
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
 }
 
 // outcome is what came of the flow and what decided it: a guard comes before the policy, whatever that would have said.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/gracegate/gracegate/policy"
@@ -107,19 +108,12 @@ func (g *gatherer) deadlines() []Deadline {
 		})
 	}
 	slices.SortFunc(list, func(a, b Deadline) int {
-		return cmp.Or(a.Instant.At.Compare(b.Instant.At), a.By.compare(b.By), cmp.Compare(a.Vendor, b.Vendor), compareBool(b.Blocks, a.Blocks))
+		return cmp.Or(
+			a.Instant.At.Compare(b.Instant.At), a.By.compare(b.By), cmp.Compare(a.Vendor, b.Vendor),
+			cmp.Compare(strconv.FormatBool(b.Blocks), strconv.FormatBool(a.Blocks)),
+		)
 	})
 	return list
-}
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
 }
 
 // passedIn asks for the phase that each group passed by, and joins the groups of one phase: its warning is a part of it.
@@ -171,7 +165,7 @@ func (g *gatherer) passedIn() []Passed {
 	}
 	slices.SortFunc(list, func(a, b Passed) int {
 		return cmp.Or(
-			cmp.Compare(a.Restriction, b.Restriction), compareBool(b.Known, a.Known), cmp.Compare(a.Revision, b.Revision), compareInstants(a.From, b.From),
+			cmp.Compare(a.Restriction, b.Restriction), cmp.Compare(strconv.FormatBool(b.Known), strconv.FormatBool(a.Known)), cmp.Compare(a.Revision, b.Revision), compareInstants(a.From, b.From),
 			compareInstants(a.Until, b.Until), cmp.Compare(a.Vendor, b.Vendor), slices.Compare(a.Channels, b.Channels),
 		)
 	})
@@ -180,7 +174,7 @@ func (g *gatherer) passedIn() []Passed {
 
 func comparePassed(a, b passedKey) int {
 	return cmp.Or(
-		cmp.Compare(a.restriction, b.restriction), compareBool(a.known, b.known), a.from.Compare(b.from), a.until.Compare(b.until),
+		cmp.Compare(a.restriction, b.restriction), cmp.Compare(strconv.FormatBool(a.known), strconv.FormatBool(b.known)), a.from.Compare(b.from), a.until.Compare(b.until),
 		cmp.Compare(a.vendor, b.vendor), cmp.Compare(a.channels, b.channels),
 	)
 }

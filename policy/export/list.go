@@ -53,20 +53,10 @@ func List(p *policy.Policy, at time.Time, client policy.Asker, whom string) Resu
 		l.add(Entry{Name: n, Block: l.blocks(n, n.String())}, around)
 	}
 	slices.SortFunc(l.out.Entries, func(a, b Entry) int {
-		return cmp.Or(cmp.Compare(a.Depth, b.Depth), strings.Compare(a.Name.String(), b.Name.String()), compareBool(a.Zone, b.Zone))
+		return cmp.Or(cmp.Compare(a.Depth, b.Depth), strings.Compare(a.Name.String(), b.Name.String())) // a host lies deeper than the zone of its name
 	})
 	l.others()
 	return l.out
-}
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
 }
 
 type lister struct {

@@ -81,12 +81,15 @@ func silent(spans []Span) bool {
 
 // channel adds the rows of a channel. If all of its destinations but special ones are treated alike, that row names none.
 func (w *weaver) channel(list []Row, c policy.Channel, variants []*variant) []Row {
-	slices.SortStableFunc(variants, func(a, b *variant) int { return compareBool(a.special, b.special) })
-	plain := len(variants)
-	for plain > 0 && variants[plain-1].special {
-		plain--
-	}
+	var plain, special []*variant
 	for _, v := range variants {
+		if v.special {
+			special = append(special, v)
+		} else {
+			plain = append(plain, v)
+		}
+	}
+	for _, v := range slices.Concat(plain, special) {
 		r := Row{
 			Destinations: v.destinations, Spans: v.spans,
 			NotSeparable: w.spokenOf().Has(c) && !w.asked.Separable(w.group.Vendor).Has(c),
@@ -94,7 +97,7 @@ func (w *weaver) channel(list []Row, c policy.Channel, variants []*variant) []Ro
 		if c != noChannel {
 			r.Channels = []policy.Channel{c}
 		}
-		if v.special || plain > 1 || c == noChannel {
+		if v.special || len(plain) > 1 || c == noChannel {
 			r.Only = w.only(v)
 		}
 		if w.tells(&r) {
@@ -109,16 +112,6 @@ func (w *weaver) tells(r *Row) bool {
 	return !w.group.Hypothetical || slices.ContainsFunc(r.Spans, func(s Span) bool {
 		return s.State != policy.Open && s.State != policy.NeverBlock && s.State != policy.OutOfScope
 	})
-}
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
 }
 
 // join adds a row, to one that says the same if there is one.
