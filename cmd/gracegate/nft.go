@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +21,7 @@ const usualTransparent = ":3129"
 
 func newNFT() *cobra.Command {
 	var rules divert.Rules
+	var clients, destinations []string
 	var remove bool
 	cmd := &cobra.Command{
 		Use:   "nft",
@@ -27,7 +29,8 @@ func newNFT() *cobra.Command {
 		Long: "Print a ruleset for nft -f, in a table of its own, inet " + divert.NFTTable + ". What comes in on the interfaces of the inner side for\n" +
 			"TCP 80 and 443 is redirected to listen.transparent, over IPv4 and IPv6. Private, link-local, loopback and multicast\n" +
 			"destinations, the gateway's own addresses, and what the gateway itself sends are left alone. What would leave past\n" +
-			"the gateway on these ports is refused. Loading the rules again replaces them; --remove prints what takes them out.",
+			"the gateway on these ports is refused. What is exempt is left alone, too, and never judged. Loading the rules again replaces\n" +
+			"them; --remove prints what takes them out.",
 		Example: "  gracegate nft --interface br-lan --block-quic --force-dns | nft -f -\n" +
 			"  gracegate nft --remove | nft -f -",
 		Args: noArguments,
@@ -35,14 +38,16 @@ func newNFT() *cobra.Command {
 	f := cmd.Flags()
 	config.AddFlags(f, config.GroupListen)
 	f.StringArrayVar(&rules.Interfaces, "interface", nil, "an interface of the inner side, by `name`; repeatable")
+	f.StringArrayVar(&clients, "exempt-client", nil, "leave what this `address` or network sends alone; repeatable")
+	f.StringArrayVar(&destinations, "exempt-destination", nil, "leave what goes to this `address` or network alone; repeatable")
 	f.BoolVar(&rules.TPROXY, "tproxy", false, "hand packets over unchanged (TPROXY), instead of redirecting them; needs routes, which are printed as comments")
 	f.BoolVar(&rules.BlockQUIC, "block-quic", false, "refuse UDP 80 and 443, so that clients fall back to TCP")
 	f.BoolVar(&rules.ForceDNS, "force-dns", false, "refuse well-known public resolvers (DNS, DNS over TLS, QUIC and HTTPS)")
 	f.BoolVar(&remove, "remove", false, "print what takes the rules out instead, whether or not they are there")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if remove {
-			if len(rules.Interfaces) > 0 || rules.TPROXY || rules.BlockQUIC || rules.ForceDNS {
-				return invalid(errors.New("--remove takes out all of the rules"), "leave out --interface, --tproxy, --block-quic and --force-dns")
+			if len(rules.Interfaces)+len(clients)+len(destinations) > 0 || rules.TPROXY || rules.BlockQUIC || rules.ForceDNS {
+				return invalid(errors.New("--remove takes out all of the rules"), "leave out what says how they are to be")
 			}
 			_, err := io.WriteString(cmd.OutOrStdout(), divert.RemoveNFT())
 			return failed(err, "")
@@ -56,8 +61,9 @@ func newNFT() *cobra.Command {
 			addrs = []string{usualTransparent}
 		}
 		rules.IPv4, rules.IPv6 = divertTo(addrs, rules.TPROXY)
+		wrong := errors.Join(readExempt("exempt-client", clients, &rules.Clients), readExempt("exempt-destination", destinations, &rules.Destinations))
 		text, err := divert.NFT(rules)
-		if err != nil {
+		if err = errors.Join(wrong, err); err != nil {
 			return nftError(err)
 		}
 		adviseNFT(cmd.ErrOrStderr(), cfg, &rules)
@@ -114,21 +120,48 @@ func bound(listen string) []netip.AddrPort {
 	return []netip.AddrPort{netip.AddrPortFrom(addr, uint16(port))}
 }
 
+// readExempt reads what a flag leaves alone: an address stands for itself.
+func readExempt(flag string, values []string, to *[]netip.Prefix) error {
+	var wrong []error
+	for _, text := range values {
+		p, err := netip.ParsePrefix(text)
+		if addr, notAddr := netip.ParseAddr(text); notAddr == nil && addr.Zone() == "" {
+			p, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if err != nil {
+			wrong = append(wrong, fmt.Errorf("--%s %q is neither an address nor a network", flag, text))
+			continue
+		}
+		*to = append(*to, p)
+	}
+	return errors.Join(wrong...)
+}
+
 // nftError has every mistake with its remedy.
 func nftError(err error) error {
-	all := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		all = joined.Unwrap()
-	}
 	var problems policy.Problems
-	for _, err := range all {
+	for _, err := range unjoined(err) {
 		hint := "name each interface of the inner side: --interface br-lan"
 		if _, ok := errors.AsType[*divert.ListenerError](err); ok {
 			hint = `listen.transparent: [":3129"] listens on every address; with --tproxy, loopback is enough`
+		} else if _, ok := errors.AsType[*divert.ExemptError](err); ok || strings.HasPrefix(err.Error(), "--exempt") {
+			hint = "an address such as 192.168.1.20, or a network such as 192.168.7.0/24 or 2001:db8:7::/48"
 		}
 		problems.Add(policy.Pos{}, hint, "%s", err)
 	}
 	return problems.Err()
+}
+
+// unjoined returns the errors that were joined, or the one that there is.
+func unjoined(err error) (all []error) {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	for _, err := range joined.Unwrap() {
+		all = append(all, unjoined(err)...)
+	}
+	return all
 }
 
 // adviseNFT tells what the rules need besides themselves.

@@ -29,6 +29,9 @@ type Rules struct {
 	// unspecified address is a listener on every address. The zero value is none: that family is refused.
 	IPv4, IPv6 netip.AddrPort
 
+	// Clients and Destinations are left alone: what comes from the ones, or goes to the others, is neither sent to the gateway nor refused.
+	Clients, Destinations []netip.Prefix
+
 	TPROXY    bool // hand packets over as they are, instead of translating their destination
 	BlockQUIC bool // refuse UDP 80 and 443
 	ForceDNS  bool // refuse the well-known public resolvers
@@ -49,9 +52,10 @@ type nftText struct {
 
 // nftFamily is what differs between IPv4 and IPv6.
 type nftFamily struct {
-	Name      string // as nft has it
-	Divert    string // the statements that bring a packet to the gateway; empty: nobody listens
-	Resolvers []nftResolver
+	Name, Keyword         string // as nft has it, in types and before a field of the header
+	Divert                string // the statements that bring a packet to the gateway; empty: nobody listens
+	Clients, Destinations []netip.Prefix
+	Resolvers             []nftResolver
 }
 
 type nftResolver struct {
@@ -62,12 +66,12 @@ type nftResolver struct {
 // NFT returns a ruleset for `nft -f`; Linux has what it takes since 5.2 (NAT in the family inet). It is loaded as one transaction
 // that replaces the table, if there is one. TCP 80 and 443 that comes in on the interfaces goes to the gateway, unless the
 // destination is local: private, link-local, loopback, multicast or reserved, or an address of the machine itself. What would leave
-// past the gateway on these ports is refused. What the machine itself sends is not concerned.
+// past the gateway on these ports is refused. What the machine itself sends is not concerned, nor is what is exempt.
 //
 // A listener on every address gets connections by redirection, which goes to the first address of the interface that they came in
 // on. One on a single address gets them by DNAT, since it would miss the others.
 //
-// The same rules give the same bytes. The error joins one for each mistake, among them [InterfaceError] and [ListenerError].
+// The same rules give the same bytes. The error joins one for each mistake, among them [InterfaceError], [ListenerError] and [ExemptError].
 func NFT(r Rules) (string, error) {
 	if wrong := r.check(); len(wrong) > 0 {
 		return "", errors.Join(wrong...)
@@ -119,6 +123,14 @@ type ListenerError struct {
 
 func (e *ListenerError) Error() string { return fmt.Sprintf("listener %s %s", e.Listener, e.Reason) }
 
+// ExemptError tells of addresses that cannot be left alone.
+type ExemptError struct {
+	Prefix netip.Prefix
+	Reason string
+}
+
+func (e *ExemptError) Error() string { return fmt.Sprintf("exempt %s %s", e.Prefix, e.Reason) }
+
 // check finds every mistake.
 func (r *Rules) check() []error {
 	var wrong []error
@@ -138,7 +150,38 @@ func (r *Rules) check() []error {
 			wrong = append(wrong, &ListenerError{listener, reason})
 		}
 	}
+	for _, p := range slices.Concat(r.Clients, r.Destinations) {
+		if reason := notExempt(p); reason != "" {
+			wrong = append(wrong, &ExemptError{p, reason})
+		}
+	}
 	return wrong
+}
+
+// notExempt tells why addresses are not left alone, or "".
+func notExempt(p netip.Prefix) string {
+	switch {
+	case !p.IsValid():
+		return "is no prefix"
+	case p.Addr().Is4In6():
+		return "is an IPv4 address in the form of IPv6"
+	case p.Bits() == 0:
+		return "is every address"
+	case p != p.Masked():
+		return "has bits behind its length: write " + p.Masked().String()
+	}
+	return ""
+}
+
+// apart returns the prefixes of a family in order, without those that lie in others: nft refuses sets that overlap.
+func apart(all []netip.Prefix, ipv4 bool) []netip.Prefix {
+	var list []netip.Prefix
+	for _, p := range slices.SortedFunc(slices.Values(all), netip.Prefix.Compare) {
+		if n := len(list); p.Addr().Is4() == ipv4 && (n == 0 || !list[n-1].Overlaps(p)) {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // maxInterface is the longest name that Linux gives (IFNAMSIZ without the end).
@@ -183,7 +226,8 @@ func (r *Rules) unreached(at netip.AddrPort, ipv4 bool) string {
 
 // family is what differs: keyword is what nft calls the header.
 func (r *Rules) family(name, keyword string, listener netip.AddrPort) nftFamily {
-	f := nftFamily{Name: name}
+	ipv4 := name == "ipv4"
+	f := nftFamily{Name: name, Keyword: keyword, Clients: apart(r.Clients, ipv4), Destinations: apart(r.Destinations, ipv4)}
 	to := listener.String()
 	if listener.Addr().IsUnspecified() {
 		to = fmt.Sprintf(":%d", listener.Port())
@@ -198,7 +242,7 @@ func (r *Rules) family(name, keyword string, listener netip.AddrPort) nftFamily 
 		f.Divert = fmt.Sprintf("counter dnat %s to %s", keyword, to)
 	}
 	for _, known := range resolvers {
-		if addrs := known.ofFamily(name == "ipv4"); len(addrs) > 0 {
+		if addrs := known.ofFamily(ipv4); len(addrs) > 0 {
 			f.Resolvers = append(f.Resolvers, nftResolver{known.name, known.source, addrs})
 		}
 	}

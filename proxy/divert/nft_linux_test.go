@@ -19,9 +19,14 @@ func TestNFTTakesEverySet(t *testing.T) {
 	for _, listener := range [][2]netip.AddrPort{
 		{at("0.0.0.0:3129"), at("[::]:3129")}, {at("192.168.1.1:3129"), at("[fd00::1]:3130")}, {at("0.0.0.0:65535"), at("")}, {at(""), at("[::]:1")},
 	} {
-		for flags := range 8 {
+		for flags := range 16 {
+			var exempt []netip.Prefix
+			if flags&8 != 0 {
+				exempt = prefixes("10.0.0.0/24", "10.0.1.0/24", "10.0.0.9/32", "2001:db8::/32", "2001:db8::1/128", "2001:db9::1/128")
+			}
 			text, err := divert.NFT(divert.Rules{
 				Interfaces: []string{"br-lan", "eth0.10", "-j", "wg0", "tun.", "a_b"}, IPv4: listener[0], IPv6: listener[1], TPROXY: flags&1 != 0, BlockQUIC: flags&2 != 0, ForceDNS: flags&4 != 0,
+				Clients: exempt, Destinations: exempt,
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -159,6 +164,37 @@ func TestRedirected(t *testing.T) {
 
 	s.router.load(t, divert.RemoveNFT())
 	s.check(t, question{client, "tcp", "198.51.100.7:443", "internet"}, question{client, "udp", "8.8.8.8:53", "internet"})
+}
+
+// What is exempt is neither sent to the gateway nor refused, in whichever way the rest is.
+func TestExempt(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.router.listen(t, ":3129")
+	s.router.run(t, strings.Join(divert.TPROXYRoutes(), "\n"))
+	for _, tproxy := range []bool{false, true} {
+		rules := divert.Rules{IPv4: at("0.0.0.0:3129"), IPv6: at("[::]:3129"), TPROXY: tproxy, BlockQUIC: true, ForceDNS: true}
+		rules.Destinations = prefixes("198.51.100.0/24", "8.8.8.8/32")
+		s.load(t, rules)
+		s.check(t,
+			question{client, "tcp", "198.51.100.7:443", "internet"},
+			question{client, "udp", "198.51.100.7:443", "internet"},
+			question{client, "udp", "8.8.8.8:53", "internet"},
+			question{client, "tcp", "8.8.8.8:443", "internet"},
+			question{client, "tcp", "203.0.113.2:443", "gracegate"},
+			question{client, "tcp", "[2001:db8:7::7]:443", "gracegate"},
+			question{client, "udp", "[2001:db8:7::7]:443", "refused"},
+		)
+		rules.Destinations, rules.Clients = nil, prefixes("fd00:1::2/128", "10.0.1.3/32")
+		s.load(t, rules)
+		s.check(t,
+			question{client, "tcp", "[2001:db8:7::7]:443", "internet"},
+			question{client, "udp", "[2001:db8:7::7]:443", "internet"},
+			question{client, "udp", "[2001:4860:4860::8888]:53", "internet"},
+			question{client, "tcp", "198.51.100.7:443", "gracegate"},
+			question{client, "udp", "8.8.8.8:53", "refused"},
+		)
+	}
 }
 
 // A listener on an address of another interface is reached too, where a redirection would go to that of the incoming one.

@@ -19,6 +19,13 @@ func at(addr string) netip.AddrPort {
 	return netip.MustParseAddrPort(addr)
 }
 
+func prefixes(texts ...string) (list []netip.Prefix) {
+	for _, text := range texts {
+		list = append(list, netip.MustParsePrefix(text))
+	}
+	return list
+}
+
 func golden(t *testing.T, file, got string) {
 	t.Helper()
 	if *update {
@@ -44,6 +51,11 @@ func TestGoldenNFT(t *testing.T) {
 		},
 		"testdata/tproxy.nft": {
 			Interfaces: []string{"br-lan"}, IPv4: at("127.0.0.1:3129"), IPv6: at("[::]:3129"), TPROXY: true, BlockQUIC: true, ForceDNS: true,
+		},
+		"testdata/exempt.nft": {
+			Interfaces: []string{"br-lan"}, IPv4: at("0.0.0.0:3129"), IPv6: at("[::]:3129"), BlockQUIC: true, ForceDNS: true,
+			Clients:      prefixes("192.168.1.20/32", "192.168.7.0/24", "192.168.7.9/32", "192.168.1.20/32", "192.168.6.0/24"),
+			Destinations: prefixes("2001:db8:7::/48", "2001:db8:7:1::/64", "198.51.100.7/32"),
 		},
 		"testdata/ipv4.nft": {Interfaces: []string{"eth0.10"}, IPv4: at("192.168.1.1:3129"), BlockQUIC: true},
 	} {
@@ -109,6 +121,10 @@ func TestRulesThatAreNone(t *testing.T) {
 		"listener [fe80::1%eth1]:3129 is on one link alone":                                                   {Interfaces: inner, IPv6: at("[fe80::1%eth1]:3129")},
 		"listener 127.0.0.1:3129 is on loopback, where nothing that comes in from outside arrives":            {Interfaces: inner, IPv4: at("127.0.0.1:3129")},
 		"listener [::1]:3129 is on loopback, where nothing that comes in from outside arrives":                {Interfaces: inner, IPv4: at("0.0.0.0:1"), IPv6: at("[::1]:3129")},
+		"exempt 10.1.2.3/16 has bits behind its length: write 10.1.0.0/16":                                    {Interfaces: inner, IPv4: at("0.0.0.0:1"), Clients: prefixes("10.1.2.3/16")},
+		"exempt 0.0.0.0/0 is every address\nexempt ::/0 is every address":                                     {Interfaces: inner, IPv4: at("0.0.0.0:1"), Clients: prefixes("0.0.0.0/0"), Destinations: prefixes("::/0")},
+		"exempt ::ffff:10.0.0.0/104 is an IPv4 address in the form of IPv6":                                   {Interfaces: inner, IPv4: at("0.0.0.0:1"), Destinations: prefixes("::ffff:10.0.0.0/104")},
+		"exempt invalid Prefix is no prefix":                                                                  {Interfaces: inner, IPv4: at("0.0.0.0:1"), Clients: make([]netip.Prefix, 1)},
 		"listener 0.0.0.0:0 has no port that stays the same\nlistener [::]:0 has no port that stays the same": {Interfaces: inner, IPv4: at("0.0.0.0:0"), IPv6: at("[::]:0"), TPROXY: true},
 	} {
 		if text, err := divert.NFT(rules); err == nil || err.Error() != want || text != "" {
