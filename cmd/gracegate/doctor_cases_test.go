@@ -133,8 +133,16 @@ var cases = []struct {
 		want: map[string]string{"TPROXY": "fail: src_valid_mark is set for all: the kernel takes clients' packets with the mark for forged\nfix: sysctl -w net.ipv4.conf.all.src_valid_mark=0 (wg-quick sets it)"},
 	},
 	{
-		name: "no capability", tproxy: true, change: patient{"proc/77/status": "Name:\tgracegate\nUid:\t65532\t65532\t65532\t65532\nCapEff:\t0000000000000400\n"}, code: 3,
+		name: "no capability", tproxy: true, change: noCapability(transparentSocket(false)), code: 3,
 		want: map[string]string{"TPROXY": "fail: the gateway (process 77) has neither CAP_NET_RAW nor CAP_NET_ADMIN, without which it may not take what is handed over\nfix: AmbientCapabilities=CAP_NET_RAW in its unit, or Transparent=yes in the unit of its socket"},
+	},
+	{
+		name: "no capability, and a socket of the service manager", tproxy: true, change: noCapability(transparentSocket(true)),
+		want: map[string]string{"TPROXY": "ok: is routed, and the gateway's sockets were made for it before it got them"},
+	},
+	{
+		name: "no capability, and no ss", tproxy: true, change: noCapability(""),
+		want: map[string]string{"TPROXY": "skip: is routed; the gateway (process 77) has no capability for it, and whether its sockets need none cannot be seen: executable file not found in $PATH\nfix: install iproute2"},
 	},
 	{
 		name: "somebody else has the port", change: patient{"proc/77/status": "Name:\tnginx: worker\nUid:\t0\t65532\t0\t0\n"}, code: 3,
@@ -313,3 +321,19 @@ const (
 	notLinux       = "skip: is looked at on Linux only, this is freebsd"
 	notTransparent = "skip: listen.transparent is not set: clients are told of the proxy"
 )
+
+// noCapability is a gateway without any, and what ss says of its socket; "" is a machine without ss.
+func noCapability(said string) patient {
+	return patient{
+		"proc/77/status": "Name:\tgracegate\nUid:\t65532\t65532\t65532\t65532\nCapEff:\t0000000000000400\n",
+		"run/ss -HtlnO --inet-sockopt sport = :3129": said,
+	}
+}
+
+// transparentSocket is what ss of iproute2 6.1.0 says.
+func transparentSocket(transparent bool) string {
+	if transparent {
+		return "LISTEN 0      4096             *:3129        *:*    inet-sockopt: ( is_icsk mc_loop transparent)       \n"
+	}
+	return "LISTEN 0      4096             *:3129        *:*    inet-sockopt: ( is_icsk mc_loop mc_all)            \n"
+}

@@ -116,11 +116,31 @@ func checkTPROXY(x *examination) finding {
 	if gateway == nil {
 		return passes("is routed; whether the gateway may take it shows when it runs")
 	}
-	if gateway.capabilities&capTransparent == 0 {
-		return fails("AmbientCapabilities=CAP_NET_RAW in its unit, or Transparent=yes in the unit of its socket",
-			"the gateway (process %d) has neither CAP_NET_RAW nor CAP_NET_ADMIN, without which it may not take what is handed over", gateway.pid)
+	if gateway.capabilities&capTransparent != 0 {
+		return passes("is routed, and the gateway may take it")
 	}
-	return passes("is routed, and the gateway may take it")
+	return x.checkTransparentSockets(gateway, table)
+}
+
+// checkTransparentSockets looks for what lets a gateway without the capability take what is handed over: sockets that were made
+// transparent before it got them.
+func (x *examination) checkTransparentSockets(gateway *proc, table *loadedTable) finding {
+	for _, to := range []netip.AddrPort{table.ipv4, table.ipv6} {
+		if !to.IsValid() {
+			continue
+		}
+		sockets, err := x.run("ss", "-HtlnO", "--inet-sockopt", fmt.Sprintf("sport = :%d", to.Port()))
+		if err != nil {
+			return skips("install iproute2", "is routed; the gateway (process %d) has no capability for it, and whether its sockets need none cannot be seen: %s", gateway.pid, err)
+		}
+		if sockets == "" || hasLine(sockets, func(line string) bool {
+			return !strings.Contains(line, " transparent ") && !strings.Contains(line, " transparent)")
+		}) {
+			return fails("AmbientCapabilities=CAP_NET_RAW in its unit, or Transparent=yes in the unit of its socket",
+				"the gateway (process %d) has neither CAP_NET_RAW nor CAP_NET_ADMIN, without which it may not take what is handed over", gateway.pid)
+		}
+	}
+	return passes("is routed, and the gateway's sockets were made for it before it got them")
 }
 
 // missingRoutes tells whether the rule or the route of a family is missing; its status is empty if neither is.
