@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # build.sh [DIR]: makes gracegate_VERSION_ARCHITECTURE.deb in DIR, by default dist/. The environment may have GOARCH (and GOARM),
-# VERSION such as v1.2.3 in place of what the commit is called, and SOURCE_DATE_EPOCH in place of its time. The same commit and
-# the same Go make the same bytes.
+# VERSION such as v1.2.3 in place of what the commit is called, SOURCE_DATE_EPOCH in place of its time, and DEBFULLNAME and DEBEMAIL,
+# who answers for the package. The same commit and the same Go make the same bytes.
 set -euo pipefail
 export LC_ALL=C.UTF-8
 umask 022
@@ -15,6 +15,7 @@ GOOS=$(go env GOHOSTOS)
 GOARCH=$(go env GOHOSTARCH)
 export GOOS GOARCH
 export SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}"
+export MAINTAINER="${DEBFULLNAME:-gracegate maintainers} <${DEBEMAIL:-gracegate@users.noreply.github.com}>"
 export STAGE
 STAGE=$(mktemp -d)
 trap 'rm -rf "$STAGE"' EXIT
@@ -38,7 +39,7 @@ program() { CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X 
 changelog() {
 	printf 'gracegate (%s) unstable; urgency=medium\n\n' "$1"
 	printf '  * What changed is told in /usr/share/doc/gracegate/changelog.gz.\n\n'
-	printf ' -- %s  %s\n' "$(sed -n 's/^maintainer: //p' cmd/gracegate/debian/nfpm.yaml)" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")"
+	printf ' -- %s  %s\n' "$MAINTAINER" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")"
 }
 
 # The texts that the licences of what is linked in ask to hand on.

@@ -140,7 +140,10 @@ func testMachine(t *testing.T, r root) {
 	}
 
 	// With its socket, a restart refuses nobody.
-	m.run(t, "systemctl stop gracegate && systemctl enable --quiet --now gracegate.socket gracegate-admin.socket gracegate-transparent.socket && systemctl start gracegate")
+	m.run(t, "systemctl stop gracegate && systemctl enable --quiet --now gracegate.socket gracegate-admin.socket gracegate-socks.socket gracegate-transparent.socket && systemctl start gracegate")
+	if got := m.run(t, "journalctl --no-pager --output cat --unit gracegate | grep -o '\"socks\":[^]]*]' | tail -n 1"); got != "\"socks\":[\"127.0.0.1:1080\"]\n" {
+		t.Errorf("the service listens for SOCKS5 on %s", got)
+	}
 	if got := m.run(t, restarts); got != "restarted\n" {
 		t.Errorf("while it was restarted: %s", got)
 	}

@@ -41,6 +41,7 @@ func TestPackage(t *testing.T) {
 			"-rwxr-xr-x root/root .* ./usr/bin/gracegate",
 			"-rw-r--r-- root/root .* ./etc/gracegate/gracegate.yaml",
 			"-rw-r--r-- root/root .* ./usr/lib/systemd/system/gracegate.socket",
+			"-rw-r--r-- root/root .* ./usr/lib/systemd/system/gracegate-socks.socket",
 			"-rw-r--r-- root/root .* ./usr/share/man/man1/gracegate-serve.1.gz",
 			"-rw-r--r-- root/root .* ./usr/share/man/man5/gracegate.yaml.5.gz",
 			"-rw-r--r-- root/root .* ./usr/share/bash-completion/completions/gracegate",
