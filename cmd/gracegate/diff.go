@@ -27,7 +27,7 @@ func newDiff() *cobra.Command {
 			"policy; or the word builtin, for the built-in policy with the catalogue in the binary. With --corpus also what differs for\n" +
 			"requests that were made: records of this gateway, or questions as explain - takes them, a JSON object a line.",
 		Example: "  git show main:policy.yaml > old.yaml && gracegate diff old.yaml policy.yaml --fail-on loosen\n" +
-			"  gracegate diff builtin policy.yaml --corpus /var/lib/gracegate/records.json",
+			"  gracegate audit export | gracegate diff policy.yaml new.yaml --corpus -",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return invalid(fmt.Errorf("diff takes two policies, not %d", len(args)), "gracegate diff old.yaml new.yaml")
