@@ -18,6 +18,10 @@ type Reading struct {
 	Elapsed time.Duration // since some instant of this run of the machine; it counts on while the machine sleeps
 }
 
+// monotonic tells whether a time of time.Now has its monotonic reading: from 2157-03-16 on, by the wall clock, there is no room for it,
+// and what passes between two such times is what the wall clock was set by.
+func monotonic(now time.Time) bool { return now != now.Round(0) }
+
 // Sync is whether a time server disciplines the wall clock.
 type Sync uint8
 

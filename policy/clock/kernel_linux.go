@@ -34,9 +34,14 @@ func Machine() Kernel {
 const readEvery, readAfter = time.Second, 10 * time.Millisecond
 
 // Read reads the wall clock and the monotonic one at the same instant.
-func (m *machine) Read() Reading {
-	now := time.Now()
-	wall, since := now.Round(0).UTC(), now.Sub(m.base)
+func (m *machine) Read() Reading { return m.at(time.Now()) }
+
+func (m *machine) at(now time.Time) Reading {
+	wall := now.Round(0).UTC()
+	if !monotonic(now) || !monotonic(m.base) {
+		return Reading{wall, sinceBoot()}
+	}
+	since := now.Sub(m.base)
 	beyond := wall.Sub(m.base.Round(0)) - since
 	s := m.slept.Load()
 	if since-s.at > readEvery || (beyond-s.wall).Abs() > readAfter {
