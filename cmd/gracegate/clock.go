@@ -183,6 +183,13 @@ func newClockAccept() *cobra.Command {
 
 // accept has the gateway that runs accept the clock, or does it in its place.
 func accept(ctx context.Context, cfg *config.Config, r *acceptance) (err error) {
+	built, err := builtOn()
+	if err != nil {
+		return failed(err, "")
+	}
+	if r.Machine.Before(built) {
+		return invalid(&clock.BeforeBuildError{Wall: r.Machine, Built: built}, "set the machine's clock first")
+	}
 	j, err := journal.Open(journalDir(cfg), journal.Options{Encoder: audit.NewEncoder()})
 	if _, locked := errors.AsType[*journal.LockedError](err); locked {
 		return (&requests{dir: cfg.Data.Dir}).ask(ctx, r)
@@ -201,9 +208,6 @@ func accept(ctx context.Context, cfg *config.Config, r *acceptance) (err error) 
 	err = errors.Join(err, unwritten, j.Close())
 	made, walked := filepath.Glob(filepath.Join(journalDir(cfg), "*"))
 	giveToOwner(cfg.Data.Dir, append(made, journalDir(cfg), markOf(cfg))...)
-	if before, ok := errors.AsType[*clock.BeforeBuildError](err); ok {
-		return invalid(before, "set the machine's clock first")
-	}
 	return failed(errors.Join(err, walked), "")
 }
 
