@@ -354,8 +354,9 @@ func TestInvalidElsewhere(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{"no file", nil, []string{"--config=/nowhere.yaml"}, []string{"/nowhere.yaml: cannot read the settings: no such file or directory"}},
-		{"directory", nil, []string{"--config=/"}, []string{"/: cannot read the settings: is a directory"}},
+		{"no file", nil, []string{"--config=/nowhere.yaml"}, []string{"/nowhere.yaml: cannot read the settings: no such file or directory (--config names the file; gracegate config prints one to begin with)"}},
+		{"directory", nil, []string{"--config=/"}, []string{"/: cannot read the settings: is a directory (--config names the file; gracegate config prints one to begin with)"}},
+		{"without end", nil, []string{"--config=/dev/zero"}, []string{"/dev/zero: cannot read the settings: it is larger than 1 MiB (--config names the file; gracegate config prints one to begin with)"}},
 		{
 			"both sources, and only the winner's mistakes",
 			map[string]string{"GRACEGATE_LIMITS_IDLE": "5", "GRACEGATE_LIMITS_DIAL": "5"},

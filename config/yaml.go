@@ -16,11 +16,27 @@ import (
 
 // readFile returns the values of a settings file by key, those without a mistake, and all mistakes.
 func readFile(name string) (map[string]*yaml.Node, Errors) {
-	text, err := os.ReadFile(name)
+	text, err := readText(name)
 	if err != nil {
-		return nil, Errors{{Where: name, Message: "cannot read the settings: " + rootCause(err)}}
+		return nil, Errors{{Where: name, Message: "cannot read the settings: " + rootCause(err), Hint: "--config names the file; gracegate config prints one to begin with"}}
 	}
 	return readYAML(name, text)
+}
+
+// maxFile bounds a settings file, in bytes.
+const maxFile = 1 << 20
+
+func readText(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = errors.New("it is larger than 1 MiB")
+	}
+	return text, err
 }
 
 func readYAML(name string, text []byte) (map[string]*yaml.Node, Errors) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -80,12 +79,15 @@ func atMostOne(what string) cobra.PositionalArgs {
 	}
 }
 
+// maxAuditText bounds what is read of a file with a key or a checkpoint, which are some lines.
+const maxAuditText = 64 << 10
+
 // keyOf reads a key that is given as such or in a file.
 func keyOf(key string) (string, error) {
 	if key == "" {
 		return "", nil
 	}
-	if data, err := os.ReadFile(key); err == nil {
+	if data, err := readAtMost(key, maxAuditText); err == nil {
 		key = string(data)
 	}
 	if err := journal.CheckKey(key); err != nil {
@@ -118,7 +120,7 @@ func readKept(dir, key, name string) ([]*journal.Checkpoint, error) {
 	if name == "" {
 		return nil, nil
 	}
-	signed, err := os.ReadFile(name)
+	signed, err := readAtMost(name, maxAuditText)
 	if err != nil {
 		return nil, invalid(err, "--checkpoint names a file with what gracegate audit checkpoint printed")
 	}

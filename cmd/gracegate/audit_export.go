@@ -100,6 +100,9 @@ func verifyExport(name, key, kept string) (journal.Proof, error) {
 		return journal.Proof{}, invalid(err, "FILE is what gracegate audit export wrote")
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return journal.Proof{}, invalid(fmt.Errorf("%s is a directory", name), "FILE is what gracegate audit export wrote; without one the journal of --data-dir is proven")
+	}
 	var against []*journal.Checkpoint
 	if kept != "" {
 		if key == "" {

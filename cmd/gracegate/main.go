@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"strings"
@@ -182,6 +183,10 @@ func report(stderr io.Writer, err error) int {
 		}
 		return coded.code
 	default:
+		if _, is := errors.AsType[*fs.PathError](err); is { // of what cobra writes itself, such as completions
+			printError(stderr, err.Error(), "")
+			return exitFailed
+		}
 		// What cobra refuses before a command runs is usage; commands wrap their own failures.
 		message, hint := err.Error(), "see --help"
 		if m, meant, ok := strings.Cut(message, "\n\nDid you mean this?\n"); ok {

@@ -90,9 +90,11 @@ func journalFailure(err error) error {
 	if locked, ok := errors.AsType[*journal.LockedError](err); ok {
 		return failed(locked, "one gateway for one directory: stop the other, or name another directory with --data-dir")
 	}
-	hint := "data.dir names a directory that this user may write"
-	if !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EROFS) && !errors.Is(err, syscall.ENOSPC) {
-		hint = "gracegate audit verify tells more"
+	hint := "gracegate audit verify tells more"
+	for _, place := range []error{fs.ErrPermission, fs.ErrExist, syscall.ENOTDIR, syscall.EROFS, syscall.ENOSPC} {
+		if errors.Is(err, place) {
+			hint = "data.dir names a directory that this user may write"
+		}
 	}
 	return failed(fmt.Errorf("the records cannot be written: %w", err), hint)
 }

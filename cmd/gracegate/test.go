@@ -1,13 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -123,9 +123,9 @@ func (t *tester) load(args []string) error {
 			return err
 		}
 		for _, name := range files {
-			data, err := os.ReadFile(name)
+			data, err := readAtMost(name, source.MaxScenarios)
 			if err != nil {
-				return invalid(err, "a scenario file is YAML with cases")
+				return invalid(fmt.Errorf("%s: %w", name, cause(err)), "a scenario file is YAML with cases")
 			}
 			list, more := source.ReadScenarios(source.File{Name: name, Data: data})
 			if problems = append(problems, more...); len(more) > 0 {
@@ -158,25 +158,24 @@ func (t *tester) load(args []string) error {
 func scenarioFiles(name string) ([]string, error) {
 	info, err := os.Stat(name)
 	if err != nil {
-		return nil, invalid(err, "test takes scenario files, and directories of them")
+		return nil, invalid(fmt.Errorf("%s: %w", name, cause(err)), "test takes scenario files, and directories of them")
 	}
 	if !info.IsDir() {
 		return []string{name}, nil
 	}
 	var files []string
-	dir := os.DirFS(name)
-	err = fs.WalkDir(dir, ".", func(path string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || filepath.Ext(path) != ".yaml" {
 			return err
 		}
-		data, err := fs.ReadFile(dir, path)
-		if slices.ContainsFunc(strings.Split(string(data), "\n"), func(line string) bool { return strings.HasPrefix(line, "cases:") }) {
-			files = append(files, filepath.Join(name, filepath.FromSlash(path)))
+		data, err := readAtMost(path, source.MaxScenarios)
+		if bytes.HasPrefix(data, []byte("cases:")) || bytes.Contains(data, []byte("\ncases:")) {
+			files = append(files, path)
 		}
 		return err
 	})
 	if err != nil {
-		return nil, failed(err, "")
+		return nil, invalid(err, "of a directory every *.yaml is read that can have cases")
 	}
 	return files, nil
 }

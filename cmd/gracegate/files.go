@@ -10,6 +10,16 @@ import (
 	"os"
 )
 
+// readAtMost reads a file up to one byte beyond a bound: who takes the text says that it is too long.
+func readAtMost(name string, bound int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, bound+1))
+}
+
 // output is where a command writes what a flag names a file for.
 type output struct {
 	flag, name string
