@@ -46,19 +46,20 @@ func compareTexts(old, new *policy.Policy) []textChange {
 
 // compareLists tells which ids only one list has, and returns what both have, in the order of the new one.
 func compareLists[T any](old, new []T, id func(T) string, tell func(id, change string)) (both [][2]T) {
-	find := func(list []T, name string) int {
-		return slices.IndexFunc(list, func(x T) bool { return id(x) == name })
+	was, is := map[string]T{}, map[string]bool{}
+	for _, x := range new {
+		is[id(x)] = true
 	}
 	for _, x := range old {
-		if find(new, id(x)) < 0 {
+		if was[id(x)] = x; !is[id(x)] {
 			tell(id(x), "removed")
 		}
 	}
 	for _, x := range new {
-		if i := find(old, id(x)); i < 0 {
-			tell(id(x), "added")
+		if before, known := was[id(x)]; known {
+			both = append(both, [2]T{before, x})
 		} else {
-			both = append(both, [2]T{old[i], x})
+			tell(id(x), "added")
 		}
 	}
 	return both
