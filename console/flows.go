@@ -10,7 +10,7 @@ import (
 // Flow is an open flow as /debug/flows shows it. It is the one place where the console names hosts and clients. What is
 // empty, zero or not valid is shown as null, except for bytes.
 type Flow struct {
-	Kind       string // plain, websocket or tunnel
+	Kind       string // plain, intercepted, websocket or tunnel
 	State      string // of its last decision, in policy's words
 	Client     netip.AddrPort
 	User       string
