@@ -1,5 +1,5 @@
 # The gateway: one static binary and the roots of trust, nothing else.
-# The client of docker-compose.yml is the target `client` below.
+# Below, the target `client` is that of both compositions, and `router` what docs/gateway/docker-compose.yml is made of.
 ARG GO_IMAGE=golang:1.26-bookworm
 ARG DEBIAN_IMAGE=debian:bookworm-slim
 
@@ -19,6 +19,16 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 USER 65532:65532
 CMD ["sleep", "infinity"]
+
+# With what a router needs besides, and a program for scripts.
+FROM ${DEBIAN_IMAGE} AS router
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates dnsmasq-base iproute2 nftables python3-minimal \
+ && rm -rf /var/lib/apt/lists/*
+COPY --from=build /out/gracegate /usr/bin/gracegate
+COPY --from=build --chown=65532:65532 /out/lib/ /var/lib/
+USER 65532:65532
+ENTRYPOINT ["gracegate"]
 
 FROM scratch AS gateway
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt

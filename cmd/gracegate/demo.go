@@ -67,12 +67,36 @@ func newDemo() *cobra.Command {
 	return cmd
 }
 
-// originHandler stands in for a vendor's update server.
+// originHandler stands in for a vendor's update server. Its /slow is a download that goes on until the client leaves.
 func originHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			serveSlowly(w, r)
+			return
+		}
 		w.Header().Set("Content-Type", "application/xml")
 		_, _ = fmt.Fprintf(w, "<?xml version=\"1.0\"?>\n<!-- a stand-in for the update index, from gracegate demo -->\n<index path=%q/>\n", r.URL.EscapedPath()) //nolint:gosec // G705: quoted, and no HTML
 	})
+}
+
+// serveSlowly says the time, a line a second.
+func serveSlowly(w http.ResponseWriter, r *http.Request) {
+	more := time.NewTicker(time.Second)
+	defer more.Stop()
+	for now := time.Now(); ; {
+		_, err := fmt.Fprintln(w, instant.Format(now.Truncate(time.Second)))
+		if err == nil {
+			err = http.NewResponseController(w).Flush()
+		}
+		if err != nil {
+			return
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case now = <-more.C:
+		}
+	}
 }
 
 // origins is a running stand-in for the vendor.
