@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"runtime"
 	"strings"
@@ -76,10 +77,18 @@ func mayBeTransparent(listeners int, supported bool, system string) error {
 		"transparent mode is for Linux; here clients are told of the proxy, for example by /proxy.pac")
 }
 
+// networkOf is the network on which an address is listened on. Left to itself, package net takes 0.0.0.0 for every address of IPv6, too.
+func networkOf(addr string) string {
+	if at, err := netip.ParseAddrPort(addr); err == nil && at.Addr().Is4() {
+		return "tcp4"
+	}
+	return "tcp"
+}
+
 // openListeners opens what the settings name and nobody passed.
 func (g *gateway) openListeners(ctx context.Context) error {
 	open := func(lc net.ListenConfig, setting, addr string) (net.Listener, error) {
-		l, err := lc.Listen(ctx, "tcp", addr)
+		l, err := lc.Listen(ctx, networkOf(addr), addr)
 		if err != nil {
 			return nil, failed(fmt.Errorf("%s %q: %w", setting, addr, err), "another process may hold the port; choose another with "+setting)
 		}

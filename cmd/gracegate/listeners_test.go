@@ -71,6 +71,37 @@ func TestPassedAdminListenerNeedsAToken(t *testing.T) {
 	}
 }
 
+// Every address of IPv4 is none of IPv6, and every address is one of both.
+func TestEveryAddress(t *testing.T) {
+	t.Parallel()
+	if l, err := net.Listen("tcp", "[::1]:0"); err != nil {
+		t.Skip("no IPv6 here: ", err)
+	} else {
+		_ = l.Close()
+	}
+	g := &gateway{cfg: config.Default()}
+	g.cfg.Listen = config.Listen{Proxy: []string{"0.0.0.0:0", ":0", "[::1]:0"}}
+	if err := g.openListeners(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []map[string]bool{{"127.0.0.1": true, "::1": false}, {"127.0.0.1": true, "::1": true}, {"127.0.0.1": false, "::1": true}} {
+		defer g.proxies[i].Close()
+		_, port, err := net.SplitHostPort(g.proxies[i].Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for addr, listens := range want {
+			c, err := net.Dial("tcp", net.JoinHostPort(addr, port))
+			if err == nil {
+				_ = c.Close()
+			}
+			if (err == nil) != listens {
+				t.Errorf("%s: %s: %v, listens %v", g.cfg.Listen.Proxy[i], addr, err, listens)
+			}
+		}
+	}
+}
+
 func TestTransparentNeedsLinux(t *testing.T) {
 	t.Parallel()
 	if err := errors.Join(mayBeTransparent(0, false, "freebsd"), mayBeTransparent(2, true, "linux")); err != nil {
