@@ -19,6 +19,9 @@ type Entry struct {
 	Depth int // 0 for a block that lies in no other entry; odd ones are exceptions, even ones are blocks within exceptions
 
 	Within host.Name // the zone entry that it is an exception from; zero at depth 0
+	// Apart: there is an entry for the zone of this name, and an exception from it for the host. Each tells of itself alone: the
+	// zone of what lies below.
+	Apart bool
 }
 
 // Result is what is to be written for one client, from Since until Until.
@@ -28,7 +31,9 @@ type Result struct {
 	Since    time.Time // zero: always
 	Until    time.Time // the next instant at which anything in it may change; zero: never
 	Entries  []Entry   // by depth, then by name
-	Cannot   []string  // what no list of names expresses, a line each, in order
+	// Covered are the hosts that are listed and blocked, and need no entry where a format knows zones: they lie in one that is blocked.
+	Covered []host.Name
+	Cannot  []string // what no list of names expresses, a line each, in order
 }
 
 // List asks a policy about every name that it lists, for a client at an instant. For says in words whom it is for.
@@ -50,10 +55,15 @@ func List(p *policy.Policy, at time.Time, client policy.Asker, whom string) Resu
 		if !same {
 			around = l.around(n)
 		}
-		l.add(Entry{Name: n, Block: l.blocks(n, n.String())}, around)
+		e := Entry{Name: n, Block: l.blocks(n, n.String())}
+		if e.Block && around.block && l.out.Entries[around.entry].Name != n {
+			l.out.Covered = append(l.out.Covered, n)
+		}
+		l.add(e, around)
 	}
+	// The order is total: of a zone and a host with one name, the host is an exception from the zone, or neither lies in the other.
 	slices.SortFunc(l.out.Entries, func(a, b Entry) int {
-		return cmp.Or(cmp.Compare(a.Depth, b.Depth), strings.Compare(a.Name.String(), b.Name.String())) // a host lies deeper than the zone of its name
+		return cmp.Or(cmp.Compare(a.Depth, b.Depth), strings.Compare(a.Name.String(), b.Name.String()))
 	})
 	l.others()
 	return l.out
@@ -71,11 +81,11 @@ type lister struct {
 type place struct {
 	block bool
 	depth int
-	entry host.Name // which says so
+	entry int // which says so
 }
 
 // outside of all zones nothing is blocked.
-var outside = place{depth: -1}
+var outside = place{depth: -1, entry: -1}
 
 // period finds since when nothing in the policy changed. Until when is found with the names.
 func (l *lister) period() {
@@ -122,9 +132,14 @@ func (l *lister) add(e Entry, around place) place {
 	if e.Block == around.block {
 		return around
 	}
-	e.Depth, e.Within = around.depth+1, around.entry
+	e.Depth = around.depth + 1
+	if around.entry >= 0 {
+		zone := &l.out.Entries[around.entry]
+		e.Within, e.Apart = zone.Name, zone.Name == e.Name
+		zone.Apart = zone.Apart || e.Apart
+	}
 	l.out.Entries = append(l.out.Entries, e)
-	return place{e.Block, e.Depth, e.Name}
+	return place{e.Block, e.Depth, len(l.out.Entries) - 1}
 }
 
 // blocks asks about a name as a client over TLS and one of plain HTTP would, and notes what a list of names cannot tell.
@@ -151,10 +166,17 @@ func (l *lister) ask(n host.Name, port uint16) policy.Decision {
 		f.Scheme, f.Stage, f.Hello, f.SNI = "http", policy.StageAuthority, policy.HelloUnseen, host.Name{}
 	}
 	decision := l.p.Decide(l.at, &f)
-	if next, changes := decision.NextChange(); changes && (l.out.Until.IsZero() || next.Before(l.out.Until)) {
-		l.out.Until = next
+	if next, changes := decision.NextChange(); changes {
+		l.changes(next)
 	}
 	return decision
+}
+
+// changes notes that something in the result may be otherwise from an instant on.
+func (l *lister) changes(at time.Time) {
+	if l.out.Until.IsZero() || at.Before(l.out.Until) {
+		l.out.Until = at
+	}
 }
 
 func (l *lister) cannot(format string, args ...any) {
@@ -172,9 +194,13 @@ func (l *lister) others() {
 	}
 	for i := range l.p.Operator().Waivers {
 		w := &l.p.Operator().Waivers[i]
-		from := w.From == nil || !l.at.Before(w.From.At)
-		if from && l.at.Before(w.Until.At) && !w.Clients.Empty() {
+		switch {
+		case w.Clients.Empty() || !l.at.Before(w.Until.At):
+		case w.From != nil && l.at.Before(w.From.At):
+			l.changes(w.From.At)
+		default:
 			l.cannot("waiver %s: it is for some clients only", w.ID)
+			l.changes(w.Until.At)
 		}
 	}
 	if s := l.p.Operator().Settings; s.Default == policy.Block {

@@ -95,7 +95,8 @@ func TestDnsmasqAnswers(t *testing.T) {
 	for name, blocked := range map[string]bool{
 		"s01.upd.kaspersky.com": true, "deep.s01.upd.kaspersky.com": true, "acme.example": true, "w.acme.example": true,
 		"b.a.acme.example": false, "w.b.a.acme.example": false, "c.b.a.acme.example": true, "w.c.b.a.acme.example": true,
-		"x.y.acme.example": false, "y.acme.example": true, "opentip.kaspersky.com": false, "www.example.org": false, "kupd.kaspersky.com": false,
+		"x.y.acme.example": false, "w.x.y.acme.example": true, "y.acme.example": true, "twin.example": false, "w.twin.example": true,
+		"only.example": true, "crl.only.example": false, "opentip.kaspersky.com": false, "www.example.org": false, "kupd.kaspersky.com": false,
 	} {
 		if got := existsNot(t, resolver, name); got != blocked {
 			t.Errorf("%s is blocked: %v, want %v", name, got, blocked)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/gracegate/gracegate/policy/host"
 )
 
 var formats = map[string]func() writer{
@@ -48,27 +50,32 @@ func (adguard) entry(w io.Writer, e *Entry) string {
 }
 
 // dnsmasq answers NXDOMAIN for what has address=/NAME/, and asks its usual servers for server=/NAME/#. The closest name counts, with
-// all below it.
+// all below it; /*.NAME/ is what lies below alone, and comes before /NAME/ there.
 type dnsmasq struct{}
 
-func (dnsmasq) comment() string { return "#" }
-
-func (dnsmasq) begin(w io.Writer, _ *Result) {
-	put(w, "# dnsmasq takes each name with all below it, also where only the name itself is meant.\n")
-}
-func (dnsmasq) end(io.Writer, *Result) {}
+func (dnsmasq) comment() string          { return "#" }
+func (dnsmasq) begin(io.Writer, *Result) {}
+func (dnsmasq) end(io.Writer, *Result)   {}
 
 func (dnsmasq) entry(w io.Writer, e *Entry) string {
+	name := e.Name.String()
+	line := func(name string, block bool) {
+		if block {
+			put(w, "address=/%s/\n", name)
+		} else {
+			put(w, "server=/%s/#\n", name)
+		}
+	}
 	switch {
 	case e.Name.IsAddr():
-		return e.Name.String() + ": an address"
-	case e.Block:
-		put(w, "address=/%s/\n", e.Name)
+		return name + ": an address"
+	case e.Zone && e.Apart:
+		line("*."+name, e.Block)
+	case e.Zone || e.Apart:
+		line(name, e.Block)
 	default:
-		put(w, "server=/%s/#\n", e.Name)
-	}
-	if !e.Zone && !e.Block {
-		return e.Name.String() + ": names below it pass too"
+		line(name, e.Block)
+		line("*."+name, !e.Block)
 	}
 	return ""
 }
@@ -105,7 +112,9 @@ func (z *rpz) entry(w io.Writer, e *Entry) string {
 	case len(e.Name.String()) > maxRPZ:
 		return e.Name.String() + ": too long a name for a zone"
 	}
-	put(w, "%s CNAME %s\n", e.Name, rpzTarget(e.Block))
+	if !e.Zone || !e.Apart { // a name has one CNAME, that of the host
+		put(w, "%s CNAME %s\n", e.Name, rpzTarget(e.Block))
+	}
 	if e.Zone {
 		put(w, "*.%s CNAME %s\n", e.Name, rpzTarget(e.Block))
 	}
@@ -137,7 +146,8 @@ func rpzTarget(block bool) string {
 	return "rpz-passthru."
 }
 
-// squid writes lists of destinations, one for each depth, and refuses what is in an even one and not in the next.
+// squid writes lists of destinations, one for each depth, and refuses what is in an even one and not in the next. With -n it does
+// not ask for the name of an address, which whoever owns the address chooses.
 type squid struct {
 	depth int // of the last entry, from 1 on
 }
@@ -147,11 +157,14 @@ func (*squid) begin(io.Writer, *Result) {}
 
 func (s *squid) entry(w io.Writer, e *Entry) string {
 	s.depth = e.Depth + 1
-	dot := ""
-	if e.Zone {
-		dot = "."
+	name := e.Name.String()
+	if addr, ok := e.Name.Addr(); ok && addr.Is6() { // as a URL has it
+		name = "[" + name + "]"
 	}
-	put(w, "acl gracegate_%d dstdomain %s%s\n", e.Depth, dot, e.Name)
+	if e.Zone {
+		name = "." + name
+	}
+	put(w, "acl gracegate_%d dstdomain -n %s\n", e.Depth, name)
 	return ""
 }
 
@@ -205,19 +218,26 @@ type hostsFile struct{}
 
 func (hostsFile) comment() string          { return "#" }
 func (hostsFile) begin(io.Writer, *Result) {}
-func (hostsFile) end(io.Writer, *Result)   {}
 
 func (hostsFile) entry(w io.Writer, e *Entry) string {
-	if e.Name.IsAddr() {
-		return e.Name.String() + ": an address"
-	}
-	if e.Block {
-		put(w, "0.0.0.0 %s\n:: %s\n", e.Name, e.Name)
-	}
 	switch {
-	case e.Zone && e.Block:
-		return e.Name.String() + ": a zone; the name itself is blocked, and what lies below is not"
-	default:
+	case e.Name.IsAddr():
+		return e.Name.String() + ": an address"
+	case !e.Block:
 		return ""
+	case !e.Zone:
+		nowhere(w, e.Name)
+		return ""
+	case !e.Apart:
+		nowhere(w, e.Name)
+	}
+	return e.Name.String() + ": a zone; what lies below it passes, but for the hosts that are listed"
+}
+
+func (hostsFile) end(w io.Writer, r *Result) {
+	for _, n := range r.Covered {
+		nowhere(w, n)
 	}
 }
+
+func nowhere(w io.Writer, n host.Name) { put(w, "0.0.0.0 %s\n:: %s\n", n, n) }
