@@ -19,7 +19,6 @@ import (
 // realParent is a program that is a proxy, on a free port.
 type realParent struct {
 	program string
-	inCI    bool // where nothing may be missing, this may not be either
 	config  func(t *testing.T, dir, addr string, origins []string) string
 	args    []string // before the name of the configuration
 	refused int      // what it answers where it cannot connect
@@ -28,7 +27,7 @@ type realParent struct {
 
 var realParents = []realParent{
 	{
-		program: "tinyproxy", inCI: true, args: []string{"-d", "-c"}, refused: http.StatusInternalServerError,
+		program: "tinyproxy", args: []string{"-d", "-c"}, refused: http.StatusInternalServerError,
 		wrong: http.StatusUnauthorized, // by which it means 407
 		config: func(_ *testing.T, _, addr string, _ []string) string {
 			at, port, _ := net.SplitHostPort(addr)
@@ -86,7 +85,7 @@ func (p *realParent) start(t *testing.T, origins ...string) string {
 	t.Helper()
 	path, err := exec.LookPath(p.program)
 	if err != nil {
-		if p.inCI && os.Getenv("CI") == "true" {
+		if os.Getenv("CI") == "true" {
 			t.Fatalf("%s is not installed", p.program)
 		}
 		t.Skipf("%s is not installed", p.program)
