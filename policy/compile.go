@@ -29,7 +29,8 @@ type Policy struct {
 	scopes      *scopes
 	classes     []class // by match.ClassID
 
-	selected  []selected // by match.SetID
+	named     []voices // by match.SetID: those that name a host or zone themselves
+	byVendor  []voices // by scope: those that go by vendor and channel
 	timelines []timeline
 	rowAt     []uint32   // scope x set -> index into rows
 	rows      [][]uint32 // by class, an index into timelines
@@ -63,24 +64,6 @@ type unit struct {
 	lowTrust bool
 }
 
-// selected is the rules and waivers that name a host or zone themselves.
-type selected struct{ rules, waivers []int }
-
-// within leaves what holds for a scope.
-func (s selected) within(sc *scope) selected {
-	return selected{rules: common(s.rules, sc.rules), waivers: common(s.waivers, sc.waivers)}
-}
-
-func common(a, b []int) []int {
-	var both []int
-	for _, i := range a {
-		if _, ok := slices.BinarySearch(b, i); ok {
-			both = append(both, i)
-		}
-	}
-	return both
-}
-
 // Compile joins a catalogue with an operator's policy. Mistakes that only show when the two meet (an unknown vendor, site,
 // restriction...) are returned all at once, as Problems.
 func Compile(c *Catalog, op *Operator, opts Options) (*Policy, error) {
@@ -96,6 +79,9 @@ func Compile(c *Catalog, op *Operator, opts Options) (*Policy, error) {
 	var err error
 	if p.scopes, err = compileScopes(op); err != nil {
 		return nil, err
+	}
+	for i := range p.scopes.list {
+		p.byVendor = append(p.byVendor, p.scopes.list[i].byVendor(op))
 	}
 	p.compileTimelines()
 	p.findEras()
@@ -212,13 +198,13 @@ func (p *Policy) addNames() error {
 		selectors = append(selectors, match.Selector{Hosts: p.op.Waivers[i].Target.Hosts, Zones: p.op.Waivers[i].Target.Zones})
 	}
 	p.selections = match.NewSelections(selectors)
-	p.selected = make([]selected, p.selections.NumSets())
-	for i := range p.selected {
+	p.named = make([]voices, p.selections.NumSets())
+	for i := range p.named {
 		for _, s := range p.selections.Set(match.SetID(i)) {
 			if s < len(p.op.Rules) {
-				p.selected[i].rules = append(p.selected[i].rules, s)
+				p.named[i].rules = append(p.named[i].rules, s)
 			} else {
-				p.selected[i].waivers = append(p.selected[i].waivers, s-len(p.op.Rules))
+				p.named[i].waivers = append(p.named[i].waivers, s-len(p.op.Rules))
 			}
 		}
 	}

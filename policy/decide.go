@@ -77,7 +77,7 @@ func (p *Policy) lookUp(f *Facts, l *looked, n host.Name) {
 		class = p.index.Path(class, l.path)
 	}
 	var set match.SetID
-	if len(p.selected) > 1 {
+	if len(p.named) > 1 {
 		set = p.selections.Lookup(n)
 	}
 	to := &l.names[l.n]

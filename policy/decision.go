@@ -105,16 +105,10 @@ func (d *Decision) Endpoint() (vendor string, channels []Channel) {
 // describe finds what Endpoint tells of a class.
 func (p *Policy) describe(c *class) {
 	var channels []Channel
-	add := func(units []unit) {
-		for _, u := range units {
-			c.vendor = cmp.Or(c.vendor, p.vendors[u.vendor].id)
-			channels = append(channels, u.channel)
-		}
+	for _, u := range p.unitsOf(c) {
+		c.vendor = cmp.Or(c.vendor, p.vendors[u.vendor].id)
+		channels = append(channels, u.channel)
 	}
-	for _, id := range c.outcomes {
-		add(p.classes[id].units)
-	}
-	add(c.units)
 	slices.Sort(channels)
 	c.channels = slices.Clip(slices.Compact(channels))
 }

@@ -78,29 +78,35 @@ type Change struct {
 // either, and over all time. Changes are ordered by their time, and then by their first destination. What is not seen of a flow
 // (no SNI, an unreadable hello...) is not asked about: those are settings, see [Operator].
 func Diff(old, new *Policy) []Change {
-	askers, destinations := Askers(old, new), Destinations(old, new)
+	askers := Askers(old, new)
+	both := newPair(old, new, askers)
 	var groups interner
 	var changes []Change
-	for d := range destinations {
+	for _, d := range Destinations(old, new) {
 		// Askers for whom the same differs at this destination go together, and then destinations for which the same askers do.
 		var local interner
 		var found []Change
-		for a := range askers {
-			f := destinations[d].Facts(&askers[a])
+		var whom [][]int // by found
+		for _, alike := range both.groups(&d) {
+			f := d.Facts(&askers[alike[0]])
 			for _, diff := range Compare(old, new, &f) {
 				id, isNew := local.id(diff.key())
 				if isNew {
-					found = append(found, Change{Difference: diff})
+					found, whom = append(found, Change{Difference: diff}), append(whom, nil)
 				}
-				found[id].Askers = append(found[id].Askers, askers[a])
+				whom[id] = append(whom[id], alike...)
 			}
 		}
 		for i := range found {
-			id, isNew := groups.id(found[i].key() + askersKey(found[i].Askers))
+			slices.Sort(whom[i])
+			id, isNew := groups.id(found[i].key() + fmt.Sprint(whom[i]))
 			if isNew {
+				for _, a := range whom[i] {
+					found[i].Askers = append(found[i].Askers, askers[a])
+				}
 				changes = append(changes, found[i])
 			}
-			changes[id].Destinations = append(changes[id].Destinations, destinations[d])
+			changes[id].Destinations = append(changes[id].Destinations, d)
 		}
 	}
 	slices.SortStableFunc(changes, func(a, b Change) int { return a.From.Compare(b.From) })
@@ -112,12 +118,4 @@ func (d *Difference) key() string {
 	a, b := d.Old.Cause(), d.New.Cause()
 	return fmt.Sprintf("%d %d %s %s %s %q %q %s %s %s %q %q", d.From.UnixNano(), d.Until.UnixNano(),
 		d.Old.Verdict, d.Old.State, d.Old.Need, a.Kind, a.ID, d.New.Verdict, d.New.State, d.New.Need, b.Kind, b.ID)
-}
-
-func askersKey(askers []Asker) string {
-	key := make([]byte, 0, 32*len(askers))
-	for i := range askers {
-		key = fmt.Appendf(key, "|%s %q %q", askers[i].Client, askers[i].User, askers[i].MAC)
-	}
-	return string(key)
 }

@@ -17,21 +17,9 @@ func (p *Policy) Era(at time.Time) int {
 
 // findEras collects every instant at which anything can change, in order.
 func (p *Policy) findEras() {
-	var list []int64
+	list := p.op.everyone().bounds(p.op)
 	for i := range p.instruments {
 		list = append(list, p.instruments[i].bounds...)
-	}
-	for i := range p.op.Rules {
-		for j := range p.op.Rules[i].Phases {
-			list = append(list, nanos(p.op.Rules[i].Phases[j].From.At))
-		}
-	}
-	for i := range p.op.Waivers {
-		w := &p.op.Waivers[i]
-		if w.From != nil {
-			list = append(list, nanos(w.From.At))
-		}
-		list = append(list, nanos(w.Until.At))
 	}
 	slices.Sort(list)
 	p.eras = slices.Clip(slices.Compact(list))

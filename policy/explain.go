@@ -49,12 +49,12 @@ func (p *Policy) Explain(at time.Time, f *Facts) Explanation {
 	}
 	e.Site, e.Persons = p.Who(f)
 
-	sc := &p.scopes.list[l.scope]
+	jurisdictions := p.scopes.list[l.scope].jurisdictions
 	tr := &trace{p: p, at: nanos(at)}
 	for i := range l.n {
 		n := &l.names[i]
 		tr.endpoints(f, n, l.path)
-		p.judge(&question{sc: sc, sel: &p.selected[n.set], at: tr.at, trace: tr}, &p.classes[n.class])
+		p.judge(&question{jurisdictions: jurisdictions, voices: p.heard(l.scope, n.set), at: tr.at, trace: tr}, &p.classes[n.class])
 	}
 	tr.rest(f, &l, &e.Decision)
 	e.Vendor, e.Channels = e.Endpoint()

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -88,56 +87,18 @@ func (p *Policy) Concern(f *Facts) Concern {
 	c := Concern{Bound: fmt.Sprintf("%q", p.scopes.list[l.scope].jurisdictions)}
 	var law, own []int64
 	for i := range l.n {
-		units, texts := p.concerning(l.scope, &l.names[i])
-		c.Texts += fmt.Sprint(texts)
+		units := p.unitsOf(&p.classes[l.names[i].class])
 		for k := range units {
 			for _, in := range p.vendors[units[k].vendor].instruments {
 				law = append(law, p.instruments[in].bounds...)
 			}
 		}
-		own = append(own, p.boundsOf(texts)...)
+		texts := p.heard(l.scope, l.names[i].set).about(p, units)
+		c.Texts += fmt.Sprint(texts)
+		own = append(own, texts.bounds(p.op)...)
 	}
 	c.Law, c.Own = instantsOf(merge(law)), instantsOf(merge(own))
 	return c
-}
-
-// concerning returns the units of a name's class, with those that its paths could lead to, and the rules and waivers that hold for a
-// scope and could pick it.
-func (p *Policy) concerning(scope uint32, n *name) (units []unit, own selected) {
-	c := &p.classes[n.class]
-	units = c.units
-	for _, id := range c.outcomes {
-		units = append(slices.Clip(units), p.classes[id].units...)
-	}
-	sc, byName := &p.scopes.list[scope], &p.selected[n.set]
-	for _, i := range sc.rules {
-		if p.picksAny(&p.op.Rules[i].Target, units, byName.rules, i) {
-			own.rules = append(own.rules, i)
-		}
-	}
-	for _, i := range sc.waivers {
-		if p.picksAny(&p.op.Waivers[i].Target, units, byName.waivers, i) {
-			own.waivers = append(own.waivers, i)
-		}
-	}
-	return units, own
-}
-
-// boundsOf returns the instants of rules and waivers.
-func (p *Policy) boundsOf(own selected) (list []int64) {
-	for _, i := range own.rules {
-		for j := range p.op.Rules[i].Phases {
-			list = append(list, nanos(p.op.Rules[i].Phases[j].From.At))
-		}
-	}
-	for _, i := range own.waivers {
-		w := &p.op.Waivers[i]
-		if w.From != nil {
-			list = append(list, nanos(w.From.At))
-		}
-		list = append(list, nanos(w.Until.At))
-	}
-	return list
 }
 
 // instantsOf leaves out what is no instant: always and never.

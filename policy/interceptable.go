@@ -90,7 +90,7 @@ func (p *Policy) reachableClasses() []bool {
 			return true
 		}
 		return slices.ContainsFunc(p.op.Rules, func(r Rule) bool {
-			return r.Target.Vendor != "" && r.couldBlock() && (r.Final || !c.neverBlock) && p.picks(&r.Target, u, nil, 0)
+			return r.Target.Vendor != "" && r.couldBlock() && (r.Final || !c.neverBlock) && p.picks(&r.Target, u)
 		})
 	}
 	// Whether it is an endpoint at all can matter, too: elsewhere the default may block.

@@ -1,7 +1,5 @@
 package policy
 
-import "slices"
-
 // cause names what a verdict rests on.
 type cause struct {
 	kind  causeKind
@@ -40,11 +38,11 @@ func (f finding) stricter(g finding) bool {
 // byRestriction tells whether f is a block that a restriction alone brought about.
 func (f finding) byRestriction() bool { return f.verdict == Block && f.by.kind == causeRestriction }
 
-// question is what the law is asked: who asks (sc), which rules and waivers name the name itself (sel), when, and whether every
-// restriction is to be taken as enforced. A trace, if given, takes down the reasons. Strands, if given, know steps one and two.
+// question is what the law is asked: what binds who asks, which rules and waivers are heard, when, and whether every restriction is
+// to be taken as enforced. A trace, if given, takes down the reasons. Strands, if given, know steps one and two.
 type question struct {
-	sc      *scope
-	sel     *selected
+	jurisdictions []string
+	voices
 	at      int64
 	enforce bool
 	trace   *trace
@@ -126,7 +124,7 @@ func (p *Policy) restrictionsSay(q *question, u *unit) finding {
 	for _, i := range v.instruments {
 		in := &p.instruments[i]
 		text := in.at(q.at)
-		if !text.concerns(v.id, q.sc.jurisdictions) {
+		if !text.concerns(v.id, q.jurisdictions) {
 			q.trace.notBound(in, text, u)
 			continue
 		}
@@ -176,9 +174,9 @@ func (p *Policy) nextBlock(in *instrument, text *view, u *unit, at int64) int64 
 // stands for a name that no endpoint carries.
 func (p *Policy) operatorsWord(q *question, u *unit, f finding) finding {
 	rule, waiver := -1, -1
-	for _, i := range q.sc.rules {
+	for _, i := range q.rules {
 		r := &p.op.Rules[i]
-		if !p.picks(&r.Target, u, q.sel.rules, i) {
+		if !p.picks(&r.Target, u) {
 			continue
 		}
 		phase := r.phase(q.at)
@@ -187,9 +185,9 @@ func (p *Policy) operatorsWord(q *question, u *unit, f finding) finding {
 			rule = i
 		}
 	}
-	for _, i := range q.sc.waivers {
+	for _, i := range q.waivers {
 		w := &p.op.Waivers[i]
-		if !p.picks(&w.Target, u, q.sel.waivers, i) {
+		if !p.picks(&w.Target, u) {
 			continue
 		}
 		if holds := (w.From == nil || nanos(w.From.At) <= q.at) && q.at < nanos(w.Until.At); holds {
@@ -208,14 +206,6 @@ func (p *Policy) operatorsWord(q *question, u *unit, f finding) finding {
 		return finding{verdict: Block, state: RuleBlocked, by: cause{causeRule, int32(rule)}}
 	}
 	return f
-}
-
-// picks tells whether a rule or waiver is about the unit: by vendor and channel, or because it named the name itself.
-func (p *Policy) picks(t *Target, u *unit, byName []int, i int) bool {
-	if t.Vendor == "" {
-		return slices.Contains(byName, i)
-	}
-	return u != nil && p.vendors[u.vendor].id == t.Vendor && (t.Channels == 0 || t.Channels.Has(u.channel))
 }
 
 // phase returns the rule's phase at an instant: the latest that has begun.

@@ -12,8 +12,7 @@ import (
 // scope is who a client is, as far as verdicts go: clients with equal scopes are treated alike.
 type scope struct {
 	jurisdictions []string // sorted; the union of the site's, the persons', and those of the sites that a relay serves
-	rules         []int    // the operator's rules that hold here
-	waivers       []int
+	voices                 // the operator's rules and waivers that hold here
 }
 
 // These bound what it costs to compile a policy in which networks, users and devices meet in every way: the table that joins

@@ -44,7 +44,7 @@ type strands struct {
 
 // strand returns the one that holds for a client and a channel.
 func (s *strands) strand(q *question, u *unit) strand {
-	key := strandKey{strings.Join(q.sc.jurisdictions, "\n"), *u, q.enforce}
+	key := strandKey{strings.Join(q.jurisdictions, "\n"), *u, q.enforce}
 	st, ok := s.done[key]
 	if !ok {
 		st = s.weave(q, u)
@@ -91,7 +91,7 @@ func (s *strands) binding(n int, u *unit, q *question) strand {
 	binds := false
 	for _, x := range s.track(n, u, q.enforce) {
 		f := x.finding
-		if !in.at(x.from).concerns(s.p.vendors[u.vendor].id, q.sc.jurisdictions) {
+		if !in.at(x.from).concerns(s.p.vendors[u.vendor].id, q.jurisdictions) {
 			f = finding{verdict: Allow, state: OutOfScope}
 		} else {
 			binds = true

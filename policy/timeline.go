@@ -63,20 +63,21 @@ func (t *timeline) until(i int) int64 {
 func (p *Policy) compileTimelines() {
 	st := &strands{p: p, done: map[strandKey]strand{}, tracks: map[trackKey]strand{}}
 	var rows, timelines interner
-	p.rowAt = make([]uint32, 0, len(p.scopes.list)*len(p.selected))
+	p.rowAt = make([]uint32, 0, len(p.scopes.list)*len(p.named))
 	p.reach = make([]timeline, len(p.scopes.list))
 	for s := range p.scopes.list {
 		sc := &p.scopes.list[s]
 		first := len(p.rowAt)
-		for set := range p.selected {
-			sel := p.selected[set].within(sc)
-			if set > 0 && len(sel.rules)+len(sel.waivers) == 0 {
+		for set := range p.named {
+			named := p.named[set].within(sc)
+			if set > 0 && len(named.rules)+len(named.waivers) == 0 {
 				p.rowAt = append(p.rowAt, p.rowAt[first])
 				continue
 			}
-			id, isNew := rows.id(p.rowKey(sc, &sel))
+			q := question{jurisdictions: sc.jurisdictions, voices: p.byVendor[s].with(named), strands: st}
+			id, isNew := rows.id(fmt.Sprintf("%q %v", q.jurisdictions, q.voices)) // all that the verdicts of a row depend on
 			if isNew {
-				p.rows = append(p.rows, p.newRow(sc, &sel, st, &timelines))
+				p.rows = append(p.rows, p.newRow(&q, &timelines))
 			}
 			p.rowAt = append(p.rowAt, id)
 		}
@@ -84,27 +85,11 @@ func (p *Policy) compileTimelines() {
 	}
 }
 
-// rowKey is all that the verdicts of a row depend on.
-func (p *Policy) rowKey(sc *scope, sel *selected) string {
-	byVendor := scope{jurisdictions: sc.jurisdictions}
-	for _, i := range sc.rules {
-		if p.op.Rules[i].Target.Vendor != "" {
-			byVendor.rules = append(byVendor.rules, i)
-		}
-	}
-	for _, i := range sc.waivers {
-		if p.op.Waivers[i].Target.Vendor != "" {
-			byVendor.waivers = append(byVendor.waivers, i)
-		}
-	}
-	return fmt.Sprintf("%q %v %v %v", byVendor.jurisdictions, byVendor.rules, byVendor.waivers, *sel)
-}
-
 // newRow makes the timelines of all classes, for one scope and set.
-func (p *Policy) newRow(sc *scope, sel *selected, st *strands, known *interner) []uint32 {
+func (p *Policy) newRow(q *question, known *interner) []uint32 {
 	row := make([]uint32, len(p.classes))
 	for c := range p.classes {
-		t := p.newTimeline(question{sc: sc, sel: sel, strands: st}, &p.classes[c])
+		t := p.newTimeline(*q, &p.classes[c])
 		id, isNew := known.id(t.key())
 		if isNew {
 			p.timelines = append(p.timelines, t)
@@ -130,7 +115,7 @@ func (t *timeline) key() string {
 
 // timeline returns the one of a scope, set and class.
 func (p *Policy) timeline(scope uint32, set match.SetID, c match.ClassID) *timeline {
-	return &p.timelines[p.rows[p.rowAt[int(scope)*len(p.selected)+int(set)]][c]]
+	return &p.timelines[p.rows[p.rowAt[int(scope)*len(p.named)+int(set)]][c]]
 }
 
 func (p *Policy) newTimeline(q question, c *class) timeline {
@@ -170,31 +155,13 @@ func (p *Policy) cellAt(q question, c *class) cell {
 
 // boundaries returns, in order and from always on, every instant at which the law can say something else of a class.
 func (p *Policy) boundaries(q *question, c *class) []int64 {
-	list := []int64{always}
-	units := c.units
-	for _, id := range c.outcomes {
-		units = append(slices.Clip(units), p.classes[id].units...)
-	}
+	units := p.unitsOf(c)
+	list := append([]int64{always}, q.about(p, units).bounds(p.op)...)
 	for i := range units {
 		for _, enforce := range []bool{false, true} {
-			for _, s := range q.strands.strand(&question{sc: q.sc, enforce: enforce}, &units[i]) {
+			for _, s := range q.strands.strand(&question{jurisdictions: q.jurisdictions, enforce: enforce}, &units[i]) {
 				list = append(list, s.from)
 			}
-		}
-	}
-	for _, i := range q.sc.rules {
-		if r := &p.op.Rules[i]; p.picksAny(&r.Target, units, q.sel.rules, i) {
-			for j := range r.Phases {
-				list = append(list, nanos(r.Phases[j].From.At))
-			}
-		}
-	}
-	for _, i := range q.sc.waivers {
-		if w := &p.op.Waivers[i]; p.picksAny(&w.Target, units, q.sel.waivers, i) {
-			if w.From != nil {
-				list = append(list, nanos(w.From.At))
-			}
-			list = append(list, nanos(w.Until.At))
 		}
 	}
 	slices.Sort(list)
@@ -205,8 +172,13 @@ func (p *Policy) boundaries(q *question, c *class) []int64 {
 	return list
 }
 
-func (p *Policy) picksAny(t *Target, units []unit, byName []int, i int) bool {
-	return p.picks(t, nil, byName, i) || slices.ContainsFunc(units, func(u unit) bool { return p.picks(t, &u, byName, i) })
+// unitsOf are those of a class, and of what the path can make of it.
+func (p *Policy) unitsOf(c *class) []unit {
+	units := c.units
+	for _, id := range c.outcomes {
+		units = append(slices.Clip(units), p.classes[id].units...)
+	}
+	return units
 }
 
 // newReach joins the timelines of a scope into one: whether any name at all is blocked, so that a hello could tell one.

@@ -107,8 +107,9 @@ func TestUnmetIsBounded(t *testing.T) {
 
 // TestUnmetEqualsDull compares with asking about every name at every instant for every client.
 func TestUnmetEqualsDull(t *testing.T) {
+	t.Parallel()
 	told := 0
-	for seed := range uint64(600) {
+	for seed := range uint64(150) {
 		w := newWorld(seed)
 		w.op.Settings.BlockPage = w.IntN(2) == 0
 		line := 0
@@ -133,7 +134,7 @@ func TestUnmetEqualsDull(t *testing.T) {
 			t.Fatalf("seed %d: got  %q\nwant %q", seed, got, want)
 		}
 	}
-	if told < 100 {
+	if told < 30 {
 		t.Errorf("only %d problems", told)
 	}
 }

@@ -20,12 +20,8 @@ func (s *Subject) decides(kind, id string) bool {
 		if err != nil {
 			panic(err) // what compiles with waivers does without
 		}
-		askers, destinations := s.Policy.Askers(), s.Policy.Destinations()
-		for d := range destinations {
-			for a := range askers {
-				f := destinations[d].Facts(&askers[a])
-				s.note(without, &f)
-			}
+		for f := range policy.Flows(without, s.Policy) {
+			s.note(without, f)
 		}
 	}
 	return s.causes[cause{kind, id}]
