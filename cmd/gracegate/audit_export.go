@@ -47,6 +47,9 @@ func newAuditExport() *cobra.Command {
 				return err
 			}
 		}
+		if !r.Since.IsZero() && !r.Until.IsZero() && !r.Since.Before(r.Until) {
+			return invalid(fmt.Errorf("the period from %q until %q is empty", since, until), "--since is before --until")
+		}
 		cfg, err := config.Load(cmd.Flags())
 		if err != nil {
 			return err

@@ -52,6 +52,11 @@ func newDemo() *cobra.Command {
 			ctx, release := untilStopped(cmd.Context())
 			defer release()
 			context.AfterFunc(ctx, release)
+			for _, addr := range nonEmpty(origin, originTLS) {
+				if len(bound(addr)) == 0 {
+					return invalid(fmt.Errorf("%q is no address to listen on", addr), "one such as 127.0.0.1:8080")
+				}
+			}
 			if origin != "" || originTLS != "" {
 				return failed(serveOrigins(ctx, origin, originTLS, cmd.OutOrStdout()), "")
 			}

@@ -6,9 +6,11 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/spf13/cobra"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/gracegate/gracegate/config"
 	"github.com/gracegate/gracegate/policy"
@@ -216,6 +218,12 @@ func (q *question) facts() (policy.Facts, error) {
 		f.Clock = policy.ClockUntrusted
 	default:
 		return f, invalid(fmt.Errorf("clock %q is no state of it", q.Clock), "trusted or untrusted")
+	}
+	if q.Method != "" && !httpguts.ValidHeaderFieldName(q.Method) { // both are tokens
+		return f, invalid(fmt.Errorf("method %q is none", q.Method), "a word such as GET, without blanks")
+	}
+	if strings.ContainsFunc(q.User, unicode.IsControl) {
+		return f, invalid(fmt.Errorf("user %q has a control character", q.User), "the name of a user, as clients.auth has it")
 	}
 	target, defaultPort := q.Host, uint16(443)
 	if (q.URL == "") == (q.Host == "") {

@@ -25,6 +25,9 @@ func newReady() *cobra.Command {
 	config.AddFlags(cmd.Flags(), config.GroupListen, config.GroupAdmin)
 	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "how long to wait for an answer")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if timeout <= 0 {
+			return invalid(fmt.Errorf("--timeout %s leaves no time for an answer", timeout), "such as 3s")
+		}
 		cfg, err := config.Load(cmd.Flags())
 		if err != nil {
 			return err

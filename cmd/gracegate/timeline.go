@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -41,8 +42,10 @@ func newTimeline() *cobra.Command {
 	f.StringVar(&asKnownAt, "as-known-at", "", "leave out what was published after this `instant` (default policy.known-at)")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	f.StringVar(&picture, "svg", "", "draw a picture into this `file`, - is standard output, and print nothing else")
-	cmd.MarkFlagsMutuallyExclusive("json", "svg")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if asJSON && picture != "" {
+			return invalid(errors.New("timeline shows one thing at a time"), "one of --json and --svg")
+		}
 		opts := timeline.Options{At: time.Now().UTC().Truncate(time.Second), Vendors: vendors}
 		for _, flag := range []struct {
 			name, text string
