@@ -37,15 +37,11 @@ func newAuditExport() *cobra.Command {
 		}
 		var r journal.Range
 		var err error
-		if since != "" {
-			if r.Since, err = parseAt("--since", since); err != nil {
-				return err
-			}
+		if r.Since, err = instantOr("--since", since, r.Since); err != nil {
+			return err
 		}
-		if until != "" {
-			if r.Until, err = parseAt("--until", until); err != nil {
-				return err
-			}
+		if r.Until, err = instantOr("--until", until, r.Until); err != nil {
+			return err
 		}
 		if !r.Since.IsZero() && !r.Until.IsZero() && !r.Since.Before(r.Until) {
 			return invalid(fmt.Errorf("the period from %q until %q is empty", since, until), "--since is before --until")

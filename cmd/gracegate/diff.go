@@ -16,7 +16,7 @@ import (
 
 func newDiff() *cobra.Command {
 	var corpus []string
-	var asKnownAt, failOn string
+	var horizon, failOn string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "diff OLD NEW",
@@ -38,7 +38,7 @@ func newDiff() *cobra.Command {
 	f := cmd.Flags()
 	config.AddFlags(f, config.GroupPolicy)
 	f.StringArrayVar(&corpus, "corpus", nil, "also compare for the requests in this `file`, - is standard input; may be repeated")
-	f.StringVar(&asKnownAt, "as-known-at", "", "leave out what was published after this `instant` (default policy.known-at)")
+	f.StringVar(&horizon, "as-known-at", "", "leave out what was published after this `instant` (default policy.known-at)")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	f.StringVar(&failOn, "fail-on", "", "exit with 3 if there is such a `change`: change, tighten or loosen")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -50,10 +50,10 @@ func newDiff() *cobra.Command {
 			return err
 		}
 		d := &difference{}
-		if d.old, err = loadSide(cfg, args[0], asKnownAt); err != nil {
+		if d.old, err = loadSide(cfg, args[0], horizon); err != nil {
 			return err
 		}
-		if d.new, err = loadSide(cfg, args[1], asKnownAt); err != nil {
+		if d.new, err = loadSide(cfg, args[1], horizon); err != nil {
 			return err
 		}
 		d.texts = compareTexts(d.old, d.new)
@@ -115,12 +115,12 @@ func (d *difference) has(kind string) bool {
 }
 
 // loadSide compiles one of the two policies.
-func loadSide(cfg *config.Config, name, asKnownAt string) (*policy.Policy, error) {
+func loadSide(cfg *config.Config, name, horizon string) (*policy.Policy, error) {
 	side := *cfg
 	if err := chooseSide(&side.Policy, name); err != nil {
 		return nil, err
 	}
-	return loadKnownAt(&side, asKnownAt)
+	return loadKnownAt(&side, horizon)
 }
 
 // chooseSide has the settings of the policy name what an argument of diff stands for.

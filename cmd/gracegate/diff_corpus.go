@@ -111,11 +111,9 @@ func (c *corpus) add(line []byte) error {
 	if err != nil {
 		return err
 	}
-	var at time.Time
-	if q.At != "" {
-		if at, err = parseAt("at", q.At); err != nil {
-			return err
-		}
+	at, err := instantOr("at", q.At, time.Time{})
+	if err != nil {
+		return err
 	}
 	c.count(facts, at)
 	return nil

@@ -161,11 +161,9 @@ func (x *explainer) answer(q *question) (*answer, error) {
 	if a.facts, err = q.facts(); err != nil {
 		return nil, err
 	}
-	at := x.now
-	if q.At != "" {
-		if at, err = parseAt("at", q.At); err != nil {
-			return nil, err
-		}
+	at, err := instantOr("at", q.At, x.now)
+	if err != nil {
+		return nil, err
 	}
 	a.known = policy.Horizon{Clock: x.cfg.Policy.KnownAt.Clock, At: x.cfg.Policy.KnownAt.At}
 	if q.AsKnownAt != "" {
@@ -186,15 +184,31 @@ func (x *explainer) knownAt(text string) (*policy.Policy, error) {
 	if p, ok := x.horizon.Get(text); ok {
 		return p, nil
 	}
-	at, err := parseAt("as-known-at", text)
-	if err != nil {
-		return nil, err
-	}
-	p, err := x.policy.WithHorizon(policy.Horizon{At: at})
+	p, err := asKnownAt(x.policy, text)
 	if err == nil {
 		x.horizon.Add(text, p)
 	}
 	return p, err
+}
+
+// asKnownAt is a policy as it would be if nothing later had been published; without an instant, as it is.
+func asKnownAt(p *policy.Policy, text string) (*policy.Policy, error) {
+	if text == "" {
+		return p, nil
+	}
+	at, err := parseAt("as-known-at", text)
+	if err != nil {
+		return nil, err
+	}
+	return p.WithHorizon(policy.Horizon{At: at})
+}
+
+// instantOr reads an instant that may be left out.
+func instantOr(name, text string, otherwise time.Time) (time.Time, error) {
+	if text == "" {
+		return otherwise, nil
+	}
+	return parseAt(name, text)
 }
 
 func parseAt(name, text string) (time.Time, error) {

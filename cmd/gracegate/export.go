@@ -63,11 +63,9 @@ func newExport() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		when := time.Now()
-		if at != "" {
-			if when, err = parseAt("at", at); err != nil {
-				return err
-			}
+		when, err := instantOr("at", at, time.Now())
+		if err != nil {
+			return err
 		}
 		result := export.List(p, when, asker, whom)
 		var cannot []string

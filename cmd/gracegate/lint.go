@@ -70,10 +70,8 @@ func newLint() *cobra.Command {
 			return err
 		}
 		s := &lint.Subject{Policy: p, Now: time.Now(), MaxAge: cfg.Policy.MaxAge, Catalog: whole}
-		if at != "" {
-			if s.Now, err = parseAt("at", at); err != nil {
-				return err
-			}
+		if s.Now, err = instantOr("at", at, s.Now); err != nil {
+			return err
 		}
 		found := lint.Run(s, func(check string) bool {
 			return (len(only) == 0 || slices.Contains(only, check)) && !slices.Contains(disabled, check)

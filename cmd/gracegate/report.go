@@ -116,22 +116,14 @@ func reportCommand(open openSource, now func() time.Time) *cobra.Command {
 func (q *reportQuestion) options(now time.Time) (*reports.Options, error) {
 	o := &reports.Options{At: now.UTC().Round(0), Vendor: q.vendor, Site: q.site, Software: "gracegate " + version()}
 	var err error
-	if q.at != "" {
-		if o.At, err = parseAt("--at", q.at); err != nil {
-			return nil, err
-		}
+	if o.At, err = instantOr("--at", q.at, o.At); err != nil {
+		return nil, err
 	}
-	o.Until = o.At
-	if q.until != "" {
-		if o.Until, err = parseAt("--until", q.until); err != nil {
-			return nil, err
-		}
+	if o.Until, err = instantOr("--until", q.until, o.At); err != nil {
+		return nil, err
 	}
-	o.Since = o.Until.Add(-reportPeriod)
-	if q.since != "" {
-		if o.Since, err = parseAt("--since", q.since); err != nil {
-			return nil, err
-		}
+	if o.Since, err = instantOr("--since", q.since, o.Until.Add(-reportPeriod)); err != nil {
+		return nil, err
 	}
 	if !o.Since.Before(o.Until) {
 		return nil, invalid(fmt.Errorf("the period from %s until %s is empty", o.Since.Format(time.RFC3339Nano), o.Until.Format(time.RFC3339Nano)),

@@ -20,7 +20,7 @@ const defaultSite = "default"
 
 func newTimeline() *cobra.Command {
 	var vendors, sites []string
-	var at, from, to, asKnownAt, picture string
+	var at, from, to, horizon, picture string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "timeline",
@@ -39,7 +39,7 @@ func newTimeline() *cobra.Command {
 	f.StringVar(&at, "at", "", "the present `instant`, RFC 3339 with an offset (default now)")
 	f.StringVar(&from, "from", "", "show nothing that ends before this `instant`")
 	f.StringVar(&to, "to", "", "show nothing that begins at this `instant` or later")
-	f.StringVar(&asKnownAt, "as-known-at", "", "leave out what was published after this `instant` (default policy.known-at)")
+	f.StringVar(&horizon, "as-known-at", "", "leave out what was published after this `instant` (default policy.known-at)")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	f.StringVar(&picture, "svg", "", "draw a picture into this `file`, - is standard output, and print nothing else")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -51,11 +51,8 @@ func newTimeline() *cobra.Command {
 			name, text string
 			to         *time.Time
 		}{{"at", at, &opts.At}, {"from", from, &opts.From}, {"to", to, &opts.To}} {
-			if flag.text == "" {
-				continue
-			}
 			var err error
-			if *flag.to, err = parseAt(flag.name, flag.text); err != nil {
+			if *flag.to, err = instantOr(flag.name, flag.text, *flag.to); err != nil {
 				return err
 			}
 		}
@@ -66,7 +63,7 @@ func newTimeline() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		p, err := loadKnownAt(cfg, asKnownAt)
+		p, err := loadKnownAt(cfg, horizon)
 		if err != nil {
 			return err
 		}
@@ -94,17 +91,13 @@ func showTimeline(w io.Writer, t *timeline.Timeline, asJSON bool, picture string
 }
 
 // loadKnownAt compiles the policy as it would be if nothing later had been published; without an instant, as it is.
-func loadKnownAt(cfg *config.Config, asKnownAt string) (*policy.Policy, error) {
+func loadKnownAt(cfg *config.Config, horizon string) (*policy.Policy, error) {
 	l := law{cfg: cfg}
 	p, err := l.build(nil)
-	if err != nil || asKnownAt == "" {
-		return p, err
-	}
-	at, err := parseAt("as-known-at", asKnownAt)
 	if err != nil {
 		return nil, err
 	}
-	return p.WithHorizon(policy.Horizon{At: at})
+	return asKnownAt(p, horizon)
 }
 
 // chooseRows checks the names of vendors and sites.
