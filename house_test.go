@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"policy/host":     nil,
 	"policy/instant":  nil,
 	"policy/clock":    nil,
+	"policy/bundle":   nil,
 	"proxy/hello":     nil,
 	"proxy/divert":    nil,
 	"proxy/socks":     nil,
@@ -45,7 +46,7 @@ var mayImport = map[string][]string{
 	"proxy":           {"policy", "policy/host", "policy/instant", "audit", "proxy/hello", "proxy/socks"},
 	"console":         {"policy", "audit"},
 	"cmd/gracegate": {
-		"policy", "policy/host", "policy/instant", "policy/match", "policy/source", "policy/catalog", "policy/clock", "policy/timeline", "policy/export", "policy/lint",
+		"policy", "policy/host", "policy/instant", "policy/match", "policy/source", "policy/catalog", "policy/bundle", "policy/clock", "policy/timeline", "policy/export", "policy/lint",
 		"proxy", "proxy/hello", "proxy/divert", "proxy/devices", "proxy/login", "audit", "audit/journal", "audit/sqlite", "audit/index", "audit/report", "certs", "config", "console",
 	},
 }
@@ -61,6 +62,7 @@ var confined = []struct {
 	{"github.com/spf13/viper", "", "config/*.go", 1, "settings are resolved in one place"},
 	{"github.com/elazarl/goproxy", "", "proxy/*.go", 2, "the library's edges are fenced where it is called"},
 	{"modernc.org/sqlite", "", "audit/sqlite/*.go", 2, "SQL is spoken in one package"},
+	{"aead.dev/minisign", "", "policy/bundle/key.go", 1, "signatures are made and verified in one place"},
 	{module + "/proxy", "cmd/gracegate", "cmd/gracegate/wire.go", 1, "the parts are joined in one file"},
 	{module + "/proxy/devices", "cmd/gracegate", "cmd/gracegate/wire.go", 1, "the parts are joined in one file"},
 	{module + "/certs", "cmd/gracegate", "cmd/gracegate/wire*.go", 2, "the parts are joined in one file, the CA in a second"},
