@@ -33,6 +33,14 @@ const inBinary = "builtin"
 //
 // The digest of the catalogue covers the names and contents of all files that were read, whatever dir is called.
 func Load(dir string, only bool) (*policy.Catalog, error) {
+	if dir == "" {
+		return LoadFS(nil, "", only)
+	}
+	return LoadFS(os.DirFS(dir), filepath.Clean(dir), only)
+}
+
+// LoadFS is [Load] for a directory that is a file system, nil for none. Shown is what problems call it.
+func LoadFS(own fs.FS, shown string, only bool) (*policy.Catalog, error) {
 	l := newLoader()
 	var parts []*part
 	if !only {
@@ -43,15 +51,15 @@ func Load(dir string, only bool) (*policy.Catalog, error) {
 		parts = append(parts, l.read(embedded, inBinary, inBinary))
 	}
 	switch {
-	case dir != "":
-		own := l.read(os.DirFS(dir), filepath.Clean(dir), "own")
-		switch laws := len(own.vendors) + len(own.restrictions); {
+	case own != nil:
+		read := l.read(own, shown, "own")
+		switch laws := len(read.vendors) + len(read.restrictions); {
 		case only && laws == 0:
-			l.problems.Add(policy.Pos{File: dir}, shape, "no vendor and no restriction in this directory")
-		case laws+len(own.jurisdictions) == 0:
-			l.problems.Add(policy.Pos{File: dir}, shape, "no part of a catalogue in this directory")
+			l.problems.Add(policy.Pos{File: shown}, shape, "no vendor and no restriction in this directory")
+		case laws+len(read.jurisdictions) == 0:
+			l.problems.Add(policy.Pos{File: shown}, shape, "no part of a catalogue in this directory")
 		}
-		parts = append(parts, own)
+		parts = append(parts, read)
 	case only:
 		l.problems.Add(policy.Pos{}, "name a directory, or use the catalogue in the binary too", "no catalogue at all")
 	}
@@ -65,6 +73,15 @@ func Load(dir string, only bool) (*policy.Catalog, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// Files returns the files of a catalogue's directory that [Load] reads, by their slash-separated paths. What is wrong in them it does
+// not tell.
+func Files(dir string) map[string][]byte {
+	l := newLoader()
+	l.files = make(map[string][]byte)
+	l.read(os.DirFS(dir), dir, "own")
+	return l.files
 }
 
 // part is what one directory has.

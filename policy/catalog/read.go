@@ -21,6 +21,7 @@ const shape = "a catalogue has vendors/*.yaml and their lists, restrictions/*.ya
 type loader struct {
 	problems policy.Problems
 	hash     hash.Hash
+	files    map[string][]byte // that were read; nil: nobody asked
 }
 
 func newLoader() *loader { return &loader{hash: sha256.New()} }
@@ -176,6 +177,9 @@ func (t *tree) file(name string) (source.File, bool) {
 func (t *tree) digestOf(name string, text []byte) {
 	t.hash.Write(fmt.Appendf(nil, "%s/%s %d\n", t.label, name, len(text)))
 	t.hash.Write(text)
+	if t.files != nil {
+		t.files[name] = text
+	}
 }
 
 func (t *tree) stranger(name string) {
