@@ -51,6 +51,10 @@ var rules = []struct {
 	{keys: []string{"upstream.parent", "listen.proxy"}, check: checkParent},
 	{keys: []string{"upstream.parent-auth", "upstream.parent"}, check: checkParentAuth},
 	{keys: []string{"policy.catalog-only", "policy.catalog"}, check: checkCatalogOnly},
+	{keys: []string{"policy.bundle", "policy.keys"}, check: checkBundleKeys},
+	{keys: []string{"policy.file", "policy.bundle"}, check: besideBundle(func(c *Config) string { return c.Policy.File })},
+	{keys: []string{"policy.catalog", "policy.bundle"}, check: besideBundle(func(c *Config) string { return c.Policy.Catalog })},
+	{keys: []string{"policy.catalog-only", "policy.bundle"}, check: besideBundle(catalogOnlySet)},
 	{keys: []string{"clock.rate", "clock.at"}, check: checkClockRate},
 	{keys: []string{"audit.squid", "audit.file"}, check: checkRecordFiles},
 }
@@ -170,7 +174,7 @@ func checkUpstreamHosts(c *Config) (problems Errors) {
 }
 
 func checkCatalogOnly(c *Config) Errors {
-	if !c.Policy.CatalogOnly || c.Policy.Catalog != "" {
+	if !c.Policy.CatalogOnly || c.Policy.Catalog != "" || c.Policy.Bundle != "" {
 		return nil
 	}
 	return Errors{{Value: "true", Message: "true without policy.catalog leaves no catalogue at all", Hint: "set policy.catalog"}}

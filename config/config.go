@@ -149,6 +149,14 @@ type Policy struct {
 	// adds none. Empty by default.
 	Waivers string
 
+	// Bundle is the signed bundle that has policy and catalogue in place of policy.file and policy.catalog: a file, or an
+	// https:// URL that is asked every five minutes; empty takes none. Empty by default.
+	Bundle string
+
+	// Keys is the list of public keys of minisign, or of files with one, any of which may sign policy.bundle. Empty by
+	// default.
+	Keys []string
+
 	// KnownAt is the horizon: all sees everything loaded, clock only what was published by the policy clock's time, an
 	// RFC 3339 instant with an offset only what was published by then. Default all.
 	KnownAt KnownAt
@@ -157,8 +165,8 @@ type Policy struct {
 	// 400d; at least 1d, at most 3650d.
 	MaxAge time.Duration
 
-	// Reload is whether policy, waivers, catalogue, users and certificate authority are read again when their files change;
-	// SIGHUP does it in any case. Default true.
+	// Reload is whether policy, waivers, catalogue, bundle, users and certificate authority are read again when their files
+	// change, and a bundle that is fetched is asked for anew; SIGHUP does it in any case. Default true.
 	Reload bool
 }
 

@@ -70,6 +70,8 @@ func everySetting() []spelled {
 		{"policy.catalog", "/f", "/e", "/g", "", "/f", "/e", "/g"},
 		{"policy.catalog-only", "True", "false", "true", false, true, false, true},
 		{"policy.waivers", "/f", "/e", "/g", "", "/f", "/e", "/g"},
+		{"policy.bundle", "/f", "https://Example.org:8443/b", "/g", "", "/f", "https://Example.org:8443/b", "/g"},
+		{"policy.keys", "[/f, " + someKey + "]", someKey, "/g", list(), list("/f", someKey), list(someKey), list("/g")},
 		{
 			"policy.known-at", "clock", "all", "2024-09-29T00:00:00.5-04:00",
 			"all", "clock", "all", "2024-09-29T00:00:00.5-04:00",
@@ -133,10 +135,13 @@ func everySetting() []spelled {
 	}
 }
 
+const someKey = "RWQy1uJOiY5BRXuqgkKm9Sd1QkmxmX4/FnYKcQBDyYiIoLL6lYzzFh1A"
+
 // alsoNeeded is what some settings need beside them.
 var alsoNeeded = map[string]string{
 	"clock.rate":           "--clock-at=2024-09-28T00:00:00Z",
 	"policy.catalog-only":  "--policy-catalog=/c",
+	"policy.bundle":        "--policy-keys=/k",
 	"audit.squid":          "--audit-file=",
 	"upstream.parent-auth": "--upstream-parent=http://proxy.example:3128",
 }
@@ -305,6 +310,14 @@ func TestPathsAreRelativeToTheirFile(t *testing.T) {
 	if want := []string{filepath.Join(filepath.Dir(file), "a"), "/b"}; !slices.Equal(c.Devices.Leases, want) {
 		t.Errorf("files %q, want %q", c.Devices.Leases, want)
 	}
+	file = write(t, "gracegate.yaml", "policy: {bundle: site.bundle, keys: [k.pub, /l.pub, "+someKey+"]}\n")
+	if c, err = Load(parsed(t, "--config", file)); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{filepath.Join(filepath.Dir(file), "k.pub"), "/l.pub", someKey}
+	if !slices.Equal(c.Policy.Keys, want) || c.Policy.Bundle != filepath.Join(filepath.Dir(file), "site.bundle") {
+		t.Errorf("bundle %q; keys %q, want %q", c.Policy.Bundle, c.Policy.Keys, want)
+	}
 }
 
 // A command without the flags of a group reads its settings nevertheless, except for the token file.
@@ -314,7 +327,7 @@ func TestGroups(t *testing.T) {
 	var names []string
 	flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 	want := []string{
-		"config", "policy-catalog", "policy-catalog-only", "policy-file", "policy-known-at", "policy-max-age", "policy-reload",
+		"config", "policy-bundle", "policy-catalog", "policy-catalog-only", "policy-file", "policy-keys", "policy-known-at", "policy-max-age", "policy-reload",
 		"policy-waivers",
 		"upstream-allow", "upstream-ca-file", "upstream-hosts", "upstream-parent", "upstream-parent-auth", "upstream-ports", "upstream-resolver",
 	}

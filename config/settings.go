@@ -201,6 +201,16 @@ var settings = []*setting{
 		path{one[string]{fileName, func(c *Config) *string { return &c.Policy.Waivers }}},
 	},
 	{
+		"policy.bundle", "",
+		"the signed bundle that has policy and catalogue in place of policy.file and policy.catalog: a file, or an https:// URL that is asked every five minutes; empty takes none",
+		pathOrURL{path{one[string]{bundlePlace, func(c *Config) *string { return &c.Policy.Bundle }}}},
+	},
+	{
+		"policy.keys", "",
+		"the list of public keys of minisign, or of files with one, any of which may sign policy.bundle",
+		keysOrPaths{paths{many[string]{someFile, func(c *Config) *[]string { return &c.Policy.Keys }}}},
+	},
+	{
 		"policy.known-at", "all",
 		"the horizon: all sees everything loaded, clock only what was published by the policy clock's time, an RFC 3339 instant with an offset only what was published by then",
 		one[KnownAt]{horizon, func(c *Config) *KnownAt { return &c.Policy.KnownAt }},
@@ -212,7 +222,7 @@ var settings = []*setting{
 	},
 	{
 		"policy.reload", "true",
-		"whether policy, waivers, catalogue, users and certificate authority are read again when their files change; SIGHUP does it in any case",
+		"whether policy, waivers, catalogue, bundle, users and certificate authority are read again when their files change, and a bundle that is fetched is asked for anew; SIGHUP does it in any case",
 		one[bool]{truth, func(c *Config) *bool { return &c.Policy.Reload }},
 	},
 	{
