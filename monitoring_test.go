@@ -36,7 +36,11 @@ func exported(t *testing.T) map[string]bool {
 	t.Helper()
 	m := console.NewMetrics(console.Sources{
 		Records: idle{}, Outlets: map[string]console.Queue{"file": idle{}}, PolicyTime: time.Now, CANotAfter: time.Now,
-		NextBlocks:   func() map[string]time.Time { return map[string]time.Time{"us-icts-2021-002": time.Now()} },
+		NextBlocks: func() map[string]time.Time { return map[string]time.Time{"us-icts-2021-002": time.Now()} },
+		Bundle: func() *console.Bundle {
+			now := time.Now()
+			return &console.Bundle{Version: 1, Expires: now, Checked: &now}
+		},
 		ClockTrusted: func() bool { return true }, ClockOffset: func() time.Duration { return 0 },
 	})
 	m.Decided(&policy.Decision{}, policy.Cause{}, 0)

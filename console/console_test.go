@@ -223,6 +223,11 @@ func TestReady(t *testing.T) {
 		{"records fail", func(s *Status) { s.RecordsFail = true }, 200, []string{"records are being lost"}},
 		{"needed records fail", func(s *Status) { s.RecordsFail, s.RecordsNeeded = true, true }, 503, []string{"records are being lost"}},
 		{"records are needed", func(s *Status) { s.RecordsNeeded = true }, 200, []string{}},
+		{"a bundle", func(s *Status) { s.Bundle = &Bundle{Version: 12} }, 200, []string{}},
+		{"a bundle that has expired", func(s *Status) { s.Bundle = &Bundle{Expired: true} }, 200, []string{"the bundle has expired, what it says is enforced on: sign a new one, with a higher version"}},
+		{"a bundle that cannot be fetched or kept", func(s *Status) { s.Bundle = &Bundle{Problem: "timeout", Unkept: "disk full"} }, 200, []string{
+			"the bundle may be out of date: timeout", "the bundle is not kept, a start without its source would not have it: disk full",
+		}},
 		{"the CA has ended", func(s *Status) { s.CAProblem = "the CA has ended" }, 200, []string{"nothing is intercepted: the CA has ended"}},
 		{"the database is behind", func(s *Status) { s.DatabaseError = "no space left" }, 200, []string{"the database of what was seen is behind, reports are not up to date: no space left"}},
 		{"the CA is due", func(s *Status) { s.CADue = true }, 200, []string{"the CA nears its end: gracegate ca renew"}},

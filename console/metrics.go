@@ -29,6 +29,7 @@ type Sources struct {
 	ClockTrusted func() bool
 	ClockOffset  func() time.Duration // by how much the policy clock is ahead of the machine's
 	PolicyTime   func() time.Time
+	Bundle       func() *Bundle   // the signed bundle in force; nil: there is none, and nothing is shown
 	CANotAfter   func() time.Time // when the CA's intermediate ends; zero: there is none, and nothing is shown
 }
 

@@ -34,6 +34,10 @@ func testMetrics() *Metrics {
 		ClockTrusted: func() bool { return true },
 		ClockOffset:  func() time.Duration { return -1500 * time.Millisecond },
 		CANotAfter:   func() time.Time { return time.Unix(1800000000, 0) },
+		Bundle: func() *Bundle {
+			checked := time.Unix(1727499000, 0)
+			return &Bundle{Version: 12, Expires: time.Unix(1735000000, 0), Checked: &checked}
+		},
 	})
 }
 
@@ -66,6 +70,9 @@ func TestMetricsAtStart(t *testing.T) {
 		"gracegate_clock_timestamp_seconds 1.7275e+09",
 		"gracegate_clock_trusted 1",
 		`gracegate_next_block_timestamp_seconds{restriction="us-icts-2021-002"} 1.7275824005e+09`,
+		"gracegate_policy_bundle_checked_timestamp_seconds 1.727499e+09",
+		"gracegate_policy_bundle_expires_timestamp_seconds 1.735e+09",
+		"gracegate_policy_bundle_version 12",
 		"gracegate_policy_last_reload_success_timestamp_seconds 0",
 		"gracegate_policy_last_reload_successful 0",
 	}
@@ -129,6 +136,9 @@ func TestMetrics(t *testing.T) {
 		`gracegate_limited_total{limit="client"} 1`,
 		`gracegate_limited_total{limit="rate"} 2`,
 		`gracegate_next_block_timestamp_seconds{restriction="us-icts-2021-002"} 1.7275824005e+09`,
+		"gracegate_policy_bundle_checked_timestamp_seconds 1.727499e+09",
+		"gracegate_policy_bundle_expires_timestamp_seconds 1.735e+09",
+		"gracegate_policy_bundle_version 12",
 		`gracegate_policy_info{revision="bbbb"} 1`,
 		"gracegate_policy_last_reload_success_timestamp_seconds 1.8e+09",
 		"gracegate_policy_last_reload_successful 1",
@@ -170,13 +180,13 @@ func TestFailedReloadKeepsWhatIsInForce(t *testing.T) {
 	}
 }
 
-func TestNoCA(t *testing.T) {
+func TestNoCAAndNoBundle(t *testing.T) {
 	t.Parallel()
 	m := NewMetrics(Sources{
 		Records: queue{}, PolicyTime: time.Now, NextBlocks: func() map[string]time.Time { return nil }, ClockTrusted: func() bool { return true },
-		ClockOffset: func() time.Duration { return 0 }, CANotAfter: func() time.Time { return time.Time{} },
+		ClockOffset: func() time.Duration { return 0 }, CANotAfter: func() time.Time { return time.Time{} }, Bundle: func() *Bundle { return nil },
 	})
-	if got := strings.Join(ours(t, m), "\n"); strings.Contains(got, "gracegate_ca_") {
-		t.Errorf("a CA that is not there is in\n%s", got)
+	if got := strings.Join(ours(t, m), "\n"); strings.Contains(got, "gracegate_ca_") || strings.Contains(got, "_bundle_") {
+		t.Errorf("a CA or a bundle that is not there is in\n%s", got)
 	}
 }

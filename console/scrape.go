@@ -9,17 +9,20 @@ type scrape struct {
 }
 
 var (
-	policyInfo   = desc("policy_info", "1 for the policy in force; revision is the digest of policy and catalogue.", "revision")
-	nextBlock    = desc("next_block_timestamp_seconds", "When a restriction starts to block more than it does now.", "restriction")
-	clockTime    = desc("clock_timestamp_seconds", "The policy clock's time, which differs from real time where it is simulated.")
-	clockTrusted = desc("clock_trusted", "1 if the policy clock can be believed, else 0.")
-	clockOffset  = desc("clock_offset_seconds", "By how much the policy clock is ahead of the machine's clock.")
-	caNotAfter   = desc("ca_not_after_timestamp_seconds", "When the CA of interception ends, unless it is renewed.")
-	queueLength  = desc("audit_queue_length", "Records that wait to be written.")
-	lostRecords  = desc("audit_lost_total", "Records that were never written.")
-	failing      = desc("audit_failing", "1 while records are being lost, else 0.")
-	outletQueue  = desc("audit_outlet_queue_length", "Records that wait for one of the places where they go.", "outlet")
-	outletLost   = desc("audit_outlet_lost_total", "Records that never reached one of the places where they go.", "outlet")
+	policyInfo    = desc("policy_info", "1 for the policy in force; revision is the digest of policy and catalogue.", "revision")
+	nextBlock     = desc("next_block_timestamp_seconds", "When a restriction starts to block more than it does now.", "restriction")
+	bundleVersion = desc("policy_bundle_version", "The version of the signed bundle in force.")
+	bundleExpires = desc("policy_bundle_expires_timestamp_seconds", "When the signed bundle in force expires. It is enforced on after that.")
+	bundleChecked = desc("policy_bundle_checked_timestamp_seconds", "When the signed bundle in force was last found to be the latest; 0 if not since the start.")
+	clockTime     = desc("clock_timestamp_seconds", "The policy clock's time, which differs from real time where it is simulated.")
+	clockTrusted  = desc("clock_trusted", "1 if the policy clock can be believed, else 0.")
+	clockOffset   = desc("clock_offset_seconds", "By how much the policy clock is ahead of the machine's clock.")
+	caNotAfter    = desc("ca_not_after_timestamp_seconds", "When the CA of interception ends, unless it is renewed.")
+	queueLength   = desc("audit_queue_length", "Records that wait to be written.")
+	lostRecords   = desc("audit_lost_total", "Records that were never written.")
+	failing       = desc("audit_failing", "1 while records are being lost, else 0.")
+	outletQueue   = desc("audit_outlet_queue_length", "Records that wait for one of the places where they go.", "outlet")
+	outletLost    = desc("audit_outlet_lost_total", "Records that never reached one of the places where they go.", "outlet")
 )
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -29,7 +32,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // Describe implements prometheus.Collector.
 func (s scrape) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		policyInfo, nextBlock, clockTime, clockTrusted, clockOffset, caNotAfter, queueLength, lostRecords, failing, outletQueue, outletLost,
+		policyInfo, nextBlock, bundleVersion, bundleExpires, bundleChecked, clockTime, clockTrusted, clockOffset, caNotAfter, queueLength, lostRecords, failing, outletQueue, outletLost,
 	} {
 		out <- d
 	}
@@ -47,6 +50,15 @@ func (s scrape) Collect(out chan<- prometheus.Metric) {
 		if !at.IsZero() {
 			gauge(nextBlock, seconds(at), restriction)
 		}
+	}
+	if b := s.Bundle(); b != nil {
+		gauge(bundleVersion, float64(b.Version))
+		gauge(bundleExpires, seconds(b.Expires))
+		var checked float64
+		if b.Checked != nil {
+			checked = seconds(*b.Checked)
+		}
+		gauge(bundleChecked, checked)
 	}
 	gauge(clockTime, seconds(s.PolicyTime()))
 	gauge(clockTrusted, truth(s.ClockTrusted()))

@@ -6,6 +6,7 @@ import "net/http"
 type Status struct {
 	Revision       string // of the policy in force; empty: none is loaded
 	ReloadError    string // why the last reload failed; empty: it did not
+	Bundle         *Bundle
 	Clock          Clock
 	ClockNeeded    bool   // nothing governed is let through while the clock cannot be believed (clock.untrusted: block-governed)
 	RecordsFail    bool   // records are being lost
@@ -26,6 +27,8 @@ type readiness struct {
 		Loaded       bool   `json:"loaded"`
 		Revision     string `json:"revision"`
 		LastReloadOK bool   `json:"last_reload_ok"`
+
+		Bundle *Bundle `json:"bundle,omitempty"`
 	} `json:"policy"`
 	Clock    Clock `json:"clock"`
 	Recorder struct {
@@ -48,6 +51,7 @@ func (s Status) judge() readiness {
 	}
 	problem(s.Revision == "", true, "no policy is loaded")
 	problem(s.ReloadError != "", false, "the last reload failed, what it could not read stays as it was: "+s.ReloadError)
+	s.Bundle.judge(problem)
 	problem(s.RecordsFail, s.RecordsNeeded, "records are being lost")
 	problem(!s.Clock.Trusted, s.ClockNeeded, "the clock cannot be believed: "+s.Clock.Detail)
 	problem(s.Clock.MarkError != "", false, "the clock's mark is not kept, a restart may turn it back: "+s.Clock.MarkError)
@@ -57,6 +61,7 @@ func (s Status) judge() readiness {
 	problem(s.Draining, true, "shutting down")
 
 	r.Policy.Loaded, r.Policy.Revision, r.Policy.LastReloadOK = s.Revision != "", s.Revision, s.ReloadError == ""
+	r.Policy.Bundle = s.Bundle
 	r.Clock = s.Clock
 	r.Clock.inUTC()
 	r.Recorder.Failing, r.Recorder.Lost, r.Recorder.Waiting = s.RecordsFail, s.RecordsLost, s.RecordsWaiting

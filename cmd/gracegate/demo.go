@@ -234,7 +234,7 @@ func startDemoGateway(ctx context.Context, o *origins, dir string) (*gateway, er
 	if err != nil {
 		return nil, err
 	}
-	g, err := newGateway(cfg, clk, zap.NewNop(), nil, audit.NewFan(1))
+	g, err := newGateway(cfg, clk, zap.NewNop(), nil, audit.NewFan(1), nil)
 	if err != nil {
 		return nil, err
 	}

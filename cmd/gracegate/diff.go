@@ -22,7 +22,7 @@ func newDiff() *cobra.Command {
 		Use:   "diff OLD NEW",
 		Short: "Say what two policies decide differently, when, and for whom",
 		Long: "Say what two policies decide differently: for every kind of client and destination that either can tell apart, over\n" +
-			"all time. OLD and NEW are each a policy file, which meets the configured catalogue and waivers; a directory\n" +
+			"all time. OLD and NEW are each a policy file, which meets the configured catalogue and waivers; a bundle; a directory\n" +
 			"with any of policy.yaml, waivers.yaml and catalog/; a directory that is a catalogue, which meets the configured\n" +
 			"policy; or the word builtin, for the built-in policy with the catalogue in the binary. With --corpus also what differs for\n" +
 			"requests that were made: records of this gateway, or questions as explain - takes them, a JSON object a line.",
@@ -123,17 +123,27 @@ func loadSide(cfg *config.Config, name, horizon string) (*policy.Policy, error) 
 	return loadKnownAt(&side, horizon)
 }
 
+// choosePolicy has the settings of the policy name a file in place of what they named: a policy, which meets the catalogue that is
+// configured, be it a bundle's; or a bundle, which has its own.
+func choosePolicy(to *config.Policy, name string) {
+	if looksLikeBundle(name) {
+		to.Bundle, to.File, to.Catalog, to.CatalogOnly = name, "", "", false
+		return
+	}
+	to.File = name
+}
+
 // chooseSide has the settings of the policy name what an argument of diff stands for.
 func chooseSide(to *config.Policy, name string) error {
 	info, err := os.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && name == "builtin":
-		to.File, to.Waivers, to.Catalog, to.CatalogOnly = "", "", "", false
+		to.File, to.Waivers, to.Catalog, to.CatalogOnly, to.Bundle = "", "", "", false, ""
 		return nil
 	case err != nil:
 		return invalid(fmt.Errorf("policy %q: %w", name, cause(err)), "OLD and NEW are each a policy file, a directory, or the word builtin")
 	case !info.IsDir():
-		to.File = name
+		choosePolicy(to, name)
 		return nil
 	}
 	there := func(part string) bool {

@@ -8,9 +8,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/gracegate/gracegate/config"
 	"github.com/gracegate/gracegate/policy"
+	"github.com/gracegate/gracegate/policy/bundle"
 	"github.com/gracegate/gracegate/policy/catalog"
 	"github.com/gracegate/gracegate/policy/source"
 )
@@ -21,27 +23,39 @@ const maxPolicyFile = 16 << 20
 // law builds policies from the files that the configuration names. It keeps the catalogue as long as its files stay the same,
 // since that is what takes time. It is not for concurrent use.
 type law struct {
-	cfg  *config.Config
-	read *policy.Catalog // the last that could be read; that in force may be older, if something else was wrong
-	seen string          // fingerprint of the files that it was read from
+	cfg     *config.Config
+	bundles func() (*bundle.Bundle, error) // where the bundle of policy.bundle comes from; nil: as readBundle has it
+
+	read  *policy.Catalog // the last that could be read; that in force may be older, if something else was wrong
+	seen  string          // fingerprint of the files that it was read from
+	built *bundle.Bundle  // of the policy that was built last; nil: it has none
 }
 
 // operatorFiles are the texts of the operator.
 type operatorFiles struct {
+	bundle  *bundle.Bundle // nil: there is none
 	policy  source.File
-	waivers []source.File // of nothing else
+	signed  []source.File // waivers of the bundle
+	waivers []source.File // and those of a file of the operator's that has nothing else
 }
 
 // build reads what has changed and compiles. The policy in force does not matter to it.
 func (l *law) build(*policy.Policy) (*policy.Policy, error) {
-	files, unread := l.operatorFiles()
-	return l.compile(files, unread)
+	files, unread, err := l.operatorFiles()
+	if err != nil {
+		return nil, err
+	}
+	p, err := l.compile(files, unread)
+	if err == nil {
+		l.built = files.bundle
+	}
+	return p, err
 }
 
 // compile compiles the operator's files with the catalogue as it is now. The error has all mistakes, among them those of files that
 // could not be read.
 func (l *law) compile(files operatorFiles, unread policy.Problems) (*policy.Policy, error) {
-	cat, err := l.catalog()
+	cat, err := l.catalog(files.bundle)
 	var problems policy.Problems
 	if err != nil && !errors.As(err, &problems) {
 		return nil, err
@@ -53,10 +67,15 @@ func (l *law) compile(files operatorFiles, unread policy.Problems) (*policy.Poli
 		op, more = source.Operator(files.policy)
 		problems = append(problems, more...)
 	}
-	for _, f := range files.waivers {
+	for _, f := range files.signed {
 		waivers, more := source.Waivers(f)
 		op.Waivers = append(op.Waivers, waivers...)
 		problems = append(problems, more...)
+	}
+	for _, f := range files.waivers {
+		waivers, more := source.Waivers(f)
+		op.Waivers = append(op.Waivers, waivers...)
+		problems = slices.Concat(problems, more, checkLimits(files.bundle, waivers))
 	}
 	if cat != nil && files.policy.Name != "" { // what waivers name may stand in the policy
 		problems = append(problems, policy.Check(cat, &op)...)
@@ -83,7 +102,7 @@ func (l *law) compile(files operatorFiles, unread policy.Problems) (*policy.Poli
 // revision is a digest of all that decisions rest on.
 func (l *law) revision(cat *policy.Catalog, files operatorFiles) string {
 	text := fmt.Appendf(nil, "%s\n%s\n%s\n%s\n", cat.Digest, l.cfg.Policy.KnownAt, l.cfg.Audit.OnFailure, files.policy.Data)
-	for _, f := range files.waivers {
+	for _, f := range slices.Concat(files.signed, files.waivers) {
 		text = fmt.Appendf(text, "waivers %x\n", sha256.Sum256(f.Data))
 	}
 	if l.cfg.Clock.Untrusted == config.BlockGoverned { // the others lead to the same decision at an instant
@@ -93,15 +112,26 @@ func (l *law) revision(cat *policy.Catalog, files operatorFiles) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-func (l *law) catalog() (*policy.Catalog, error) {
+// catalog returns that of policy.catalog, or that of a bundle.
+func (l *law) catalog(b *bundle.Bundle) (*policy.Catalog, error) {
+	if b != nil && l.cfg.Policy.Catalog == "" {
+		return l.cached(b.Digest, func() (*policy.Catalog, error) {
+			return catalog.LoadFS(b.Catalog(), bundleMember(bundle.CatalogDir), b.CatalogOnly)
+		})
+	}
 	now, err := catalog.Fingerprint(l.cfg.Policy.Catalog)
 	if err != nil {
 		return nil, policy.Problems{{Message: err.Error(), Hint: "policy.catalog names a directory with vendors/ and restrictions/"}}
 	}
+	return l.cached(now, func() (*policy.Catalog, error) { return catalog.Load(l.cfg.Policy.Catalog, l.cfg.Policy.CatalogOnly) })
+}
+
+// cached loads a catalogue, unless what it is made of is still the same.
+func (l *law) cached(now string, load func() (*policy.Catalog, error)) (*policy.Catalog, error) {
 	if l.read != nil && now == l.seen {
 		return l.read, nil
 	}
-	cat, err := catalog.Load(l.cfg.Policy.Catalog, l.cfg.Policy.CatalogOnly)
+	cat, err := load()
 	if err != nil {
 		return nil, err
 	}
@@ -109,14 +139,26 @@ func (l *law) catalog() (*policy.Catalog, error) {
 	return cat, nil
 }
 
+// bundleMember is what problems and reasons call a file of the bundle.
+func bundleMember(name string) string { return "bundle/" + name }
+
 // operatorNames are the names of the operator's files, those that are set.
 func operatorNames(cfg *config.Config) []string {
 	return nonEmpty(cfg.Policy.File, cfg.Policy.Waivers)
 }
 
-// operatorFiles reads the operator's files. Those that cannot be read are mistakes like those in them, and left out.
-func (l *law) operatorFiles() (files operatorFiles, unread policy.Problems) {
-	files.policy, unread = l.policyFile()
+// operatorFiles reads the operator's files. Those that cannot be read are mistakes like those in them, and left out. The error is that of
+// a bundle that cannot be had: then nothing is known.
+func (l *law) operatorFiles() (files operatorFiles, unread policy.Problems, err error) {
+	if files.bundle, err = l.bundle(); err != nil {
+		return files, nil, err
+	}
+	if files.bundle != nil {
+		if text, ok := files.bundle.Member(bundle.WaiversName); ok {
+			files.signed = append(files.signed, source.File{Name: bundleMember(bundle.WaiversName), Data: text})
+		}
+	}
+	files.policy, unread = l.policyFile(files.bundle)
 	if name := l.cfg.Policy.Waivers; name != "" {
 		f, err := readPolicyFile(name)
 		if err != nil {
@@ -129,12 +171,27 @@ func (l *law) operatorFiles() (files operatorFiles, unread policy.Problems) {
 			files.waivers = append(files.waivers, f)
 		}
 	}
-	return files, unread
+	return files, unread, nil
 }
 
-// policyFile reads the policy file, or takes the built-in one.
-func (l *law) policyFile() (source.File, policy.Problems) {
+// bundle returns the bundle of policy.bundle; nil if none is configured.
+func (l *law) bundle() (*bundle.Bundle, error) {
+	switch {
+	case l.cfg.Policy.Bundle == "":
+		return nil, nil
+	case l.bundles == nil:
+		return readBundle(l.cfg)
+	}
+	return l.bundles()
+}
+
+// policyFile reads the policy file, or takes that of the bundle, or the built-in one.
+func (l *law) policyFile(b *bundle.Bundle) (source.File, policy.Problems) {
 	name := l.cfg.Policy.File
+	if name == "" && b != nil {
+		text, _ := b.Member(bundle.PolicyName) // which every bundle has
+		return source.File{Name: bundleMember(bundle.PolicyName), Data: text}, nil
+	}
 	if name == "" {
 		return catalog.Builtin(), nil
 	}

@@ -62,7 +62,7 @@ func newLint() *cobra.Command {
 			return err
 		}
 		if len(args) == 1 {
-			cfg.Policy.File = args[0]
+			choosePolicy(&cfg.Policy, args[0])
 		}
 		l := law{cfg: cfg}
 		p, err := l.build(nil)
@@ -137,10 +137,21 @@ type excerpts struct{ files map[string][]string }
 // newExcerpts takes the operator's files as they were compiled; those of a catalogue's directory are read when they are needed.
 func newExcerpts(l *law) *excerpts {
 	x := &excerpts{files: map[string][]string{}}
-	files, _ := l.operatorFiles() // it was compiled: all could be read
-	x.files[files.policy.Name] = strings.Split(string(files.policy.Data), "\n")
+	files, _, err := l.operatorFiles()
+	if err != nil { // it was compiled: all could be read
+		return x
+	}
+	put := func(name string, text []byte) { x.files[name] = strings.Split(string(text), "\n") }
+	if b := files.bundle; b != nil {
+		for _, m := range b.Members {
+			if text, ok := b.Member(m.Name); ok && strings.HasSuffix(m.Name, ".yaml") {
+				put(bundleMember(m.Name), text)
+			}
+		}
+	}
+	put(files.policy.Name, files.policy.Data)
 	for _, w := range files.waivers {
-		x.files[w.Name] = strings.Split(string(w.Data), "\n")
+		put(w.Name, w.Data)
 	}
 	return x
 }

@@ -74,6 +74,7 @@ func newRoot() *cobra.Command {
 		newReport(),
 		newAudit(),
 		newWaiver(usesOf),
+		newBundle(),
 		newCA(),
 		newClock(),
 		newPAC(),

@@ -62,18 +62,35 @@ func (g *gateway) reload(why string) {
 	if err := g.records.outlets.Reopen(); err != nil {
 		g.log.Error("a file of records was not opened anew; the one that was stays in use", zap.String("because", why), zap.Error(err))
 	}
-	err := g.policies.Reload(g.law.build)
-	g.reloads.set(errors.Join(err, pageErr, usersErr, caErr))
-	g.metrics.Reloaded(g.policy().Revision(), start, err)
+	g.bundles.reread()
+	refused, err := g.rebuild(start)
+	g.reloads.set(errors.Join(err, refused, pageErr, usersErr, caErr))
 	if err != nil {
 		for line := range strings.Lines(err.Error()) {
 			g.log.Error("reload failed; the last good policy stays in force", zap.String("because", why), zap.String("problem", strings.TrimSpace(line)))
 		}
 		return
 	}
+	if changed := before != g.policy().Revision(); refused != nil && !changed {
+		return // it is told already
+	}
 	g.log.Info("policy reloaded", zap.String("because", why), zap.String("revision", g.policy().Revision()),
 		zap.Bool("changed", before != g.policy().Revision()), zap.Duration("took", time.Since(start)))
 	g.announceCA()
+}
+
+// rebuild puts the policy in force that the files and the bundle now make, and tells the metrics. Refused is why the bundle that is there
+// now is not the one in it.
+func (g *gateway) rebuild(start time.Time) (refused, err error) {
+	if err = g.policies.Reload(g.law.build); err == nil {
+		g.bundles.tookUp(g.law.built)
+	}
+	refused = g.bundles.refused()
+	g.metrics.Reloaded(g.policy().Revision(), start, err)
+	if refused != nil {
+		g.metrics.Reloaded("", start, refused)
+	}
+	return refused, err
 }
 
 // reloadUsers reads the users again, and ends what is open of those who are gone. If the file has a mistake, those stay who were known.

@@ -54,7 +54,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": scriptExits, "until": scriptUntil,
 			"serve": scriptServe, "origin": scriptOrigin, "logged": scriptLogged, "signal": scriptSignal, "stopped": scriptStopped,
-			"questions": scriptQuestions, "machine": scriptMachineSet, "timeserver": scriptTimeServer, "ca-made": scriptCAMade, "systemd": scriptSystemd, "notified": scriptNotified, "trickle": scriptTrickle,
+			"questions": scriptQuestions, "publisher": scriptPublisher, "machine": scriptMachineSet, "timeserver": scriptTimeServer, "ca-made": scriptCAMade, "systemd": scriptSystemd, "notified": scriptNotified, "trickle": scriptTrickle,
 		},
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -66,7 +67,7 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, out io.Writ
 	var files *watcher
 	if cfg.Policy.Reload {
 		var err error
-		if files, err = newWatcher(append(operatorNames(cfg), nonEmpty(cfg.Clients.Auth)...), cfg.Policy.Catalog, cfg.CADir()); err != nil {
+		if files, err = newWatcher(slices.Concat(operatorNames(cfg), bundleFiles(cfg), nonEmpty(cfg.Clients.Auth)), cfg.Policy.Catalog, cfg.CADir()); err != nil {
 			log.Error("policy and catalogue are not watched", zap.Error(err), zap.String("hint", "send SIGHUP after a change"))
 		} else {
 			defer files.close()
@@ -79,7 +80,11 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, out io.Writ
 	if err != nil {
 		return err
 	}
-	g, err := newGateway(cfg, clk, log, always, outlets)
+	bundles, err := openBundles(ctx, cfg, clk, log)
+	if err != nil {
+		return err
+	}
+	g, err := newGateway(cfg, clk, log, always, outlets, bundles)
 	if err != nil {
 		return err
 	}
@@ -118,8 +123,13 @@ func serve(ctx context.Context, cfg *config.Config, log *zap.Logger, out io.Writ
 // calls release, drains the gateway, and tells whether flows had to be cut. The service manager hears of it all.
 func (g *gateway) attend(ctx context.Context, manager *supervisor, hup <-chan os.Signal, files *watcher, release func()) (cut bool) {
 	manager.ready(g.summary())
-	reload := func(why string) { manager.reload(func() { g.reload(why) }, g.summary) }
+	rebuild := func(why string) { manager.reload(func() { g.reload(why) }, g.summary) }
+	reload := func(why string) {
+		rebuild(why)
+		g.bundles.ask()
+	}
 	go reloadOnSignal(ctx, hup, reload)
+	go g.bundles.run(ctx, func() { rebuild("policy.bundle") })
 	go g.remindDaily(ctx)
 	if files != nil {
 		go files.run(ctx, g.log, func() { reload("files changed") })
@@ -149,7 +159,10 @@ func announce(cfg *config.Config, p *policy.Policy, clk *edgeClock, log *zap.Log
 		zap.String("policy", cfg.Policy.File), zap.String("revision", p.Revision()), zap.String("default_site_bound_by", bound),
 		zap.Int("names", p.Catalog().Domains()), zap.Int("restrictions", len(p.Catalog().Restrictions)),
 	}
-	if cfg.Policy.File == "" {
+	switch {
+	case cfg.Policy.Bundle != "":
+		fields[0] = zap.String("policy", cfg.Policy.Bundle)
+	case cfg.Policy.File == "":
 		fields[0] = zap.String("policy", "built-in")
 		fields = append(fields, zap.String("hint", "gracegate config --policy prints it; policy.file replaces it"))
 	}

@@ -47,15 +47,11 @@ func newConfig() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		switch l := (&law{cfg: cfg}); {
+		switch {
 		case policyText:
-			return printPolicy(out, l)
+			return printPolicy(out, &law{cfg: cfg})
 		case catalogue:
-			c, err := l.catalog()
-			if err != nil {
-				return err
-			}
-			return failed(catalog.Markdown(out, c), "")
+			return printCatalogue(out, &law{cfg: cfg})
 		}
 		return failed(cfg.WriteYAML(out), "")
 	}
@@ -63,7 +59,11 @@ func newConfig() *cobra.Command {
 }
 
 func printPolicy(out io.Writer, l *law) error {
-	file, unread := l.policyFile()
+	b, err := l.bundle()
+	if err != nil {
+		return err
+	}
+	file, unread := l.policyFile(b)
 	if err := unread.Err(); err != nil {
 		return err
 	}
@@ -71,6 +71,18 @@ func printPolicy(out io.Writer, l *law) error {
 		return failed(fmt.Errorf("policy: %w", err), "")
 	}
 	return nil
+}
+
+func printCatalogue(out io.Writer, l *law) error {
+	b, err := l.bundle()
+	if err != nil {
+		return err
+	}
+	c, err := l.catalog(b)
+	if err != nil {
+		return err
+	}
+	return failed(catalog.Markdown(out, c), "")
 }
 
 func moreThanOne(set ...bool) bool {

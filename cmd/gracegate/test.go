@@ -190,7 +190,7 @@ func (t *tester) policyFor(file, named string) (*policy.Policy, error) {
 		if !filepath.IsAbs(named) {
 			named = filepath.Join(filepath.Dir(file), named)
 		}
-		cfg.Policy.File = named
+		choosePolicy(&cfg.Policy, named)
 	}
 	if p := t.policies[named]; p != nil {
 		return p, nil

@@ -95,7 +95,10 @@ func openDesk(cfg *config.Config, at time.Time, mayMake bool) (*waiverDesk, erro
 		without.Policy.Waivers = ""
 		d.law.cfg = &without
 	}
-	d.files, d.unread = d.law.operatorFiles()
+	if d.files, d.unread, err = d.law.operatorFiles(); err != nil {
+		d.close()
+		return nil, err
+	}
 	if d.absent {
 		d.files.waivers = append(d.files.waivers, source.File{Name: cfg.Policy.Waivers, Data: []byte(newWaivers)})
 	}
@@ -124,7 +127,8 @@ func (d *waiverDesk) file(name string) source.File {
 
 // put gives a file another text, if the gateway would take it, and returns the policy that it then has.
 func (d *waiverDesk) put(f source.File, text []byte) (*policy.Policy, error) {
-	files := operatorFiles{policy: d.files.policy, waivers: slices.Clone(d.files.waivers)}
+	files := d.files
+	files.waivers = slices.Clone(files.waivers)
 	if files.policy.Name == f.Name {
 		files.policy.Data = text
 	}

@@ -50,6 +50,9 @@ func newWaiverAdd() *cobra.Command {
 // add writes a waiver that is as the flags say, and tells what it did.
 func (d *waiverDesk) add(w *source.WaiverText) (said string, err error) {
 	w.From, w.Until = d.fromNow(w.From), d.fromNow(w.Until)
+	if b := d.files.bundle; b != nil && b.Limits.Max() > 0 && w.From == "" { // what has a longest span begins
+		w.From = instant.Format(d.at.Truncate(time.Second))
+	}
 	if w.ID == "" {
 		w.ID = d.newID()
 	}
@@ -85,7 +88,7 @@ func (d *waiverDesk) fromNow(text string) string {
 // newID returns an id by the day that no file has in it, not even in a comment: it may be of one that was revoked.
 func (d *waiverDesk) newID() string {
 	all := d.files.policy.Data
-	for _, f := range d.files.waivers {
+	for _, f := range slices.Concat(d.files.signed, d.files.waivers) {
 		all = append(append(bytes.Clone(all), '\n'), f.Data...)
 	}
 	for n := 1; ; n++ {

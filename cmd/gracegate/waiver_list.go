@@ -79,13 +79,16 @@ type listedWaiver struct {
 
 func listWaivers(cfg *config.Config, now time.Time) (*waiverList, error) {
 	l := &law{cfg: cfg}
-	files, unread := l.operatorFiles()
+	files, unread, err := l.operatorFiles()
+	if err != nil {
+		return nil, err
+	}
 	p, err := l.compile(files, unread)
 	if err != nil {
 		return nil, err
 	}
 	revoked := source.Revoked(files.policy.Data)
-	for _, f := range files.waivers {
+	for _, f := range slices.Concat(files.signed, files.waivers) {
 		maps.Copy(revoked, source.Revoked(f.Data))
 	}
 	out := new(waiverList)

@@ -45,6 +45,9 @@ func (d *waiverDesk) revoke(id, reason string) (said string, err error) {
 	if err != nil {
 		return "", err
 	}
+	if strings.HasPrefix(w.Pos.File, bundleMember("")) && d.files.bundle != nil {
+		return "", invalid(fmt.Errorf("waiver %q is one of the bundle's, %s", id, w.Pos), "who signs the bundle takes it out")
+	}
 	edit, at := source.EndWaiver, d.at.Truncate(time.Second)
 	switch {
 	case w.From == nil || w.From.At.Before(at):

@@ -33,6 +33,7 @@ type gateway struct {
 	clock    *edgeClock
 	log      *zap.Logger
 	law      *law
+	bundles  *bundleKeeper // nil: the policy comes from files
 	policies *policy.Holder
 	records  *records
 	metrics  *console.Metrics
@@ -63,8 +64,11 @@ type gateway struct {
 var recorder = func(r *records) proxy.Recorder { return r }
 
 // newGateway builds everything that can fail without a listener.
-func newGateway(cfg *config.Config, clk *edgeClock, log *zap.Logger, always []zap.Field, outlets *audit.Fan) (*gateway, error) {
-	g := &gateway{cfg: cfg, clock: clk, log: log, law: &law{cfg: cfg}, policies: &policy.Holder{}}
+func newGateway(cfg *config.Config, clk *edgeClock, log *zap.Logger, always []zap.Field, outlets *audit.Fan, bundles *bundleKeeper) (*gateway, error) {
+	g := &gateway{cfg: cfg, clock: clk, log: log, law: &law{cfg: cfg}, bundles: bundles, policies: &policy.Holder{}}
+	if bundles != nil {
+		g.law.bundles = bundles.toBuild
+	}
 	if err := g.policies.Reload(g.law.build); err != nil {
 		return nil, err
 	}
@@ -106,8 +110,14 @@ func newGateway(cfg *config.Config, clk *edgeClock, log *zap.Logger, always []za
 		ClockTrusted: clk.trusted,
 		ClockOffset:  func() time.Duration { return clk.Now().Sub(kernel.Read().Wall) },
 		CANotAfter:   g.authority.notAfter,
+		Bundle:       bundles.status,
 	})
 	g.metrics.Reloaded(g.policy().Revision(), time.Now(), nil)
+	g.bundles.tookUp(g.law.built)
+	if refused := g.bundles.refused(); refused != nil {
+		g.reloads.set(refused)
+		g.metrics.Reloaded("", time.Now(), refused)
+	}
 	g.clock.start(g.clockTurned, log)
 	return g, nil
 }
@@ -298,7 +308,7 @@ func (g *gateway) status() console.Status {
 	return console.Status{
 		DatabaseError: behind,
 		CAProblem:     problem, CADue: due && problem == "",
-		Revision: g.policy().Revision(), ReloadError: g.reloads.lastError(),
+		Revision: g.policy().Revision(), ReloadError: g.reloads.lastError(), Bundle: g.bundles.status(),
 		Clock: g.clock.status(), ClockNeeded: g.cfg.Clock.Untrusted == config.BlockGoverned,
 		RecordsFail: g.records.Failing(), RecordsNeeded: g.cfg.Audit.OnFailure == config.Block, RecordsLost: g.records.Lost(),
 		RecordsWaiting: g.records.Len(), Draining: g.draining.Load(),
