@@ -98,7 +98,7 @@ func divertTo(addrs []string, tproxy bool) (ipv4, ipv6 netip.AddrPort) {
 	return ipv4, ipv6
 }
 
-// bound is what [net.Listen] listens on for an address of the settings: for one that stands for every address, on both families.
+// bound is what is listened on for an address of the settings (see networkOf): for one that stands for every address, on both families.
 func bound(listen string) []netip.AddrPort {
 	host, text, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -110,7 +110,7 @@ func bound(listen string) []netip.AddrPort {
 	}
 	addr, err := netip.ParseAddr(host)
 	switch {
-	case host == "" || err == nil && addr.IsUnspecified():
+	case host == "" || err == nil && addr == netip.IPv6Unspecified():
 		return []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(port)), netip.AddrPortFrom(netip.IPv6Unspecified(), uint16(port))}
 	case host == "localhost":
 		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
