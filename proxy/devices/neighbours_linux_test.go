@@ -3,6 +3,7 @@ package devices
 import (
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -15,7 +16,10 @@ import (
 func inNamespace(t *testing.T, test func(t *testing.T, one, two int)) {
 	t.Helper()
 	if _, err := exec.LookPath("ip"); err != nil {
-		t.Skip("no ip (iproute2) here")
+		if os.Getenv("CI") == "true" {
+			t.Fatal("ip (iproute2) is not installed")
+		}
+		t.Skip("ip (iproute2) is not installed")
 	}
 	done := make(chan struct{})
 	var refused error
