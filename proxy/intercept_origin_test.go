@@ -387,7 +387,7 @@ func TestInterceptSilent(t *testing.T) {
 	t.Parallel()
 	o, roots := secureOrigin(t, tell)
 	l := newLooker(t, rigSetup{hosts: map[string]string{mixed: o.addr}, change: func(c *Config) {
-		c.Idle, c.Hello = 300*time.Millisecond, 200*time.Millisecond
+		c.Idle, c.Hello = time.Second, 2*time.Second // handshakes take their time on a busy machine
 	}}, roots)
 	silent := l.tunnel(mixed + ":443")
 	half := l.tunnel(mixed + ":443").send("\x16\x03\x01\x02\x00\x01")

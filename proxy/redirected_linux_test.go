@@ -69,6 +69,7 @@ func TestHostLeadsNowhere(t *testing.T) {
 				if got := w.answer(method).want(t, 200).body; got != who+": free.example/" {
 					t.Errorf("%s to %s: %q", method, who, got)
 				}
+				_ = w.end() // by then the connection to the origin is kept
 			}
 		}
 		if n := named.came.Load(); n != 0 {
