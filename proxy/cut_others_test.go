@@ -43,13 +43,13 @@ func TestNobodyIsCutForNothing(t *testing.T) {
 	}{
 		"one instant too early": {operatorYAML + canaryYAML, func(r *rig) { r.clock.set(deadline.Add(-1)) }},
 		"by a rule that is not his": {operatorYAML, func(r *rig) {
-			r.enact(vendorYAML, operatorYAML+strings.Replace(canaryYAML, "2024-09-29", "2024-01-01", 1))
+			r.change(vendorYAML, operatorYAML+strings.Replace(canaryYAML, "2024-09-29", "2024-01-01", 1))
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, rigSetup{hosts: hosts})
-			r.enact(vendorYAML, c.law)
+			r.change(vendorYAML, c.law)
 			open := map[string]*wire{}
 			for host := range hosts {
 				open[host] = r.tunnel(host + ":443").send("hello")
@@ -126,7 +126,7 @@ func TestATunnelOfWhichTooLittleWasSeenIsCut(t *testing.T) {
 	})
 	o := echoOrigin(t)
 	r := newRig(t, rigSetup{hosts: map[string]string{host + ":443": o.addr, host + ":80": web.addr, "canary.example": o.addr}})
-	r.enact(nameOnly, operatorYAML)
+	r.change(nameOnly, operatorYAML)
 	tunnel := r.tunnel(host + ":443").send(helloFor(host))
 	tunnel.expect(helloFor(host))
 	other, blocked := r.wire(), r.wire()
@@ -136,7 +136,7 @@ func TestATunnelOfWhichTooLittleWasSeenIsCut(t *testing.T) {
 	eventually(t, "all are under way", func() bool { return r.seen.count("opened") == 3 })
 	r.recorded(audit.Start)
 
-	r.enact(vendorYAML, operatorYAML)
+	r.change(vendorYAML, operatorYAML)
 	if err := tunnel.end(); !isReset(err) {
 		t.Errorf("the tunnel ends with %v", err)
 	}
@@ -156,7 +156,7 @@ func TestATunnelOfWhichTooLittleWasSeenIsCut(t *testing.T) {
 	again.expect(helloFor(host))
 	canary := r.tunnel("canary.example:443").send("hello")
 	canary.expect("hello")
-	r.enact(vendorYAML, operatorYAML+strings.Replace(canaryYAML, "2024-09-29", "2024-01-01", 1))
+	r.change(vendorYAML, operatorYAML+strings.Replace(canaryYAML, "2024-09-29", "2024-01-01", 1))
 	if err := canary.end(); !isReset(err) {
 		t.Fatalf("the canary sees %v", err)
 	}
@@ -170,7 +170,7 @@ func TestATunnelThatWillBeLookedIntoIsNotCut(t *testing.T) {
 	r := newRig(t, rigSetup{hosts: map[string]string{"free.example": o.addr, "canary.example": o.addr}})
 	law, _, _ := strings.Cut(operatorYAML, "rules:")
 	law += "settings: {unseen: {unreadable: allow}}\nrules:\n"
-	r.enact(vendorYAML, law+strings.Replace(canaryYAML, "2024-09-29T03", "2024-07-01T00", 1))
+	r.change(vendorYAML, law+strings.Replace(canaryYAML, "2024-09-29T03", "2024-07-01T00", 1))
 	r.clock.set(time.Date(2024, 6, 15, 0, 0, 0, 0, time.UTC)) // nothing at all is blocked yet, so no hello is needed
 	silent, canary := r.tunnel("free.example:443"), r.tunnel("canary.example:443")
 	r.clock.set(inGrace)
@@ -301,6 +301,6 @@ func TestABlockIsLifted(t *testing.T) {
 	r := newRig(t, rigSetup{hosts: map[string]string{"upd.acme.example": o.addr}})
 	r.clock.set(deadline)
 	r.get("http://upd.acme.example/").want(t, http.StatusUnavailableForLegalReasons)
-	r.enact(vendorYAML, operatorYAML+waiverYAML)
+	r.change(vendorYAML, operatorYAML+waiverYAML)
 	r.get("http://upd.acme.example/").want(t, http.StatusOK)
 }

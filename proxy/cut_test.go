@@ -12,7 +12,6 @@ import (
 
 	"github.com/gracegate/gracegate/audit"
 	"github.com/gracegate/gracegate/policy"
-	"github.com/gracegate/gracegate/policy/source"
 )
 
 // cutWithin is how soon after its end by the policy a flow must be gone.
@@ -42,25 +41,10 @@ const (
 `
 )
 
-// enact puts another law in force, as a reload does.
-func (r *rig) enact(vendorText, operatorText string) {
+// change puts another law in force, as a reload does.
+func (r *rig) change(vendorText, operatorText string) {
 	r.t.Helper()
-	vendor, problems := source.Vendor(source.File{Name: "acme.yaml", Data: []byte(vendorText)}, nil)
-	restriction, more := source.Restriction(source.File{Name: "test-2024-001.yaml", Data: []byte(restrictionYAML)})
-	operator, evenMore := source.Operator(source.File{Name: "policy.yaml", Data: []byte(operatorText)})
-	if err := slices.Concat(problems, more, evenMore).Err(); err != nil {
-		r.t.Fatal(err)
-	}
-	catalog, err := policy.NewCatalog([]policy.Vendor{vendor}, []policy.Restriction{restriction}, []policy.Jurisdiction{{ID: "US", Name: "Us"}}, "digest")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	err = r.policies.Reload(func(*policy.Policy) (*policy.Policy, error) {
-		return policy.Compile(catalog, &operator, policy.Options{Revision: "another"})
-	})
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	r.enact(vendorText, operatorText, policy.Options{Revision: "another"})
 }
 
 // Every kind of flow, governed and not, is open when something happens that ends the governed ones. Those are cut within a
@@ -76,11 +60,11 @@ func TestCuts(t *testing.T) {
 		"at the deadline":               {ways(), operatorYAML, deadline.Add(-time.Second), func(r *rig) { r.clock.set(deadline) }},
 		"long after the deadline":       {light(), operatorYAML, deadline.Add(-time.Hour), func(r *rig) { r.clock.set(deadline.AddDate(1, 0, 0)) }},
 		"at the end of a waiver":        {light(), operatorYAML + waiverYAML, deadline.AddDate(0, 1, 0), func(r *rig) { r.clock.set(time.Date(2024, 12, 31, 0, 0, 0, 0, time.UTC)) }},
-		"when a waiver is revoked":      {light(), operatorYAML + waiverYAML, deadline.AddDate(0, 1, 0), func(r *rig) { r.enact(vendorYAML, operatorYAML) }},
-		"when a rule is added":          {ways(), operatorYAML, inGrace, func(r *rig) { r.enact(vendorYAML, operatorYAML+ruleYAML) }},
+		"when a waiver is revoked":      {light(), operatorYAML + waiverYAML, deadline.AddDate(0, 1, 0), func(r *rig) { r.change(vendorYAML, operatorYAML) }},
+		"when a rule is added":          {ways(), operatorYAML, inGrace, func(r *rig) { r.change(vendorYAML, operatorYAML+ruleYAML) }},
 		"when the clock is turned back": {ways(), operatorYAML + endedRuleYAML, deadline.Add(-time.Hour), func(r *rig) { r.clock.set(inGrace) }},
 		"when the clock is distrusted":  {light(), operatorYAML, inGrace, func(r *rig) { r.clock.turn(policy.ClockUntrusted) }},
-		"when clients become bound":     {light(), strings.Replace(operatorYAML, "[US]", "[]", 1), deadline.AddDate(0, 1, 0), func(r *rig) { r.enact(vendorYAML, operatorYAML) }},
+		"when clients become bound":     {light(), strings.Replace(operatorYAML, "[US]", "[]", 1), deadline.AddDate(0, 1, 0), func(r *rig) { r.change(vendorYAML, operatorYAML) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -119,7 +103,7 @@ func openAll(t *testing.T, ways []*way, law string, at time.Time) (r *rig, gover
 		}
 	}
 	r = newRig(t, rigSetup{hosts: hosts, change: lasting})
-	r.enact(vendorYAML, law)
+	r.change(vendorYAML, law)
 	r.clock.set(at)
 	for _, s := range slices.Concat(governed, free) {
 		s.play(r)

@@ -177,9 +177,15 @@ func (r *rig) enforce(settings string, faults policy.Verdict) {
 // enforceText puts an operator's file in force.
 func (r *rig) enforceText(text string, faults policy.Verdict) {
 	r.t.Helper()
-	vendor, problems := source.Vendor(source.File{Name: "acme.yaml", Data: []byte(vendorYAML)}, nil)
+	r.enact(vendorYAML, text, policy.Options{Revision: "test", ClockFaults: faults, RecordFaults: faults})
+}
+
+// enact puts a law in force.
+func (r *rig) enact(vendorText, operatorText string, options policy.Options) {
+	r.t.Helper()
+	vendor, problems := source.Vendor(source.File{Name: "acme.yaml", Data: []byte(vendorText)}, nil)
 	restriction, more := source.Restriction(source.File{Name: "test-2024-001.yaml", Data: []byte(restrictionYAML)})
-	operator, evenMore := source.Operator(source.File{Name: "policy.yaml", Data: []byte(text)})
+	operator, evenMore := source.Operator(source.File{Name: "policy.yaml", Data: []byte(operatorText)})
 	if err := slices.Concat(problems, more, evenMore).Err(); err != nil {
 		r.t.Fatal(err)
 	}
@@ -188,7 +194,7 @@ func (r *rig) enforceText(text string, faults policy.Verdict) {
 		r.t.Fatal(err)
 	}
 	err = r.policies.Reload(func(*policy.Policy) (*policy.Policy, error) {
-		return policy.Compile(catalog, &operator, policy.Options{Revision: "test", ClockFaults: faults, RecordFaults: faults})
+		return policy.Compile(catalog, &operator, options)
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -98,49 +98,55 @@ func (q *laneRequest) readLine(l *lane, line, fields []byte) bool {
 	default:
 		return false
 	}
-	rest = rest[:len(rest)-len(" HTTP/1.1")]
+	target, ok := q.readDestination(l, rest[:len(rest)-len(" HTTP/1.1")], fields)
+	if !ok || target[0] != '/' || !plainTarget(target) {
+		return false
+	}
+	q.target = string(target)
+	raw, _, _ := strings.Cut(q.target, "?")
+	q.path, q.again, ok = policy.ReadPath(raw)
+	return ok
+}
+
+// readDestination finds out where a request goes, by what its kind of connection has for that, and returns what else is in its target.
+func (q *laneRequest) readDestination(l *lane, target, fields []byte) (rest []byte, ok bool) {
 	switch {
 	case l.inner != nil:
 		facts := &l.inner.flow.facts // of which the name and the port do not change any more
 		q.name, q.port, q.host = facts.SNI, facts.Port, secureAuthority(facts.SNI, facts.Port)
+		return target, true
 	case l.redirected():
-		if !l.readAuthority(hostOf(fields), 0) {
-			return false
-		}
-		q.name, q.port, q.host = l.last.name, l.dest.port, host.Join(l.last.name, l.last.port)
-		if l.server.transparent.resolve && !q.name.IsAddr() {
-			var err error
-			if q.parent, err = l.dialer().viaParent(q.name, q.port); err != nil {
-				return false
-			}
-		}
-		if q.parent { // which goes by this
-			q.host = hostField(q.name, q.port)
-		}
-	default:
-		var ok bool
-		if rest, ok = bytes.CutPrefix(rest, []byte("http://")); !ok {
-			return false
-		}
-		slash := bytes.IndexByte(rest, '/')
-		if slash <= 0 || !l.readAuthority(rest[:slash], 80) {
-			return false
-		}
-		q.name, q.port, q.host = l.last.name, l.last.port, hostField(l.last.name, l.last.port)
-		rest = rest[slash:]
-		var err error
-		if q.parent, err = l.dialer().viaParent(q.name, q.port); err != nil {
-			return false
-		}
+		return target, l.readAuthority(hostOf(fields), 0) && q.redirect(l)
 	}
-	if rest[0] != '/' || !plainTarget(rest) {
+	rest, ok = bytes.CutPrefix(target, []byte("http://"))
+	slash := bytes.IndexByte(rest, '/')
+	if !ok || slash <= 0 || !l.readAuthority(rest[:slash], 80) {
+		return nil, false
+	}
+	q.name, q.port, q.host = l.last.name, l.last.port, hostField(l.last.name, l.last.port)
+	return rest[slash:], q.findWay(l)
+}
+
+// redirect is for a request that a packet filter sent here: it goes to the port that was dialled.
+func (q *laneRequest) redirect(l *lane) bool {
+	q.name, q.port, q.host = l.last.name, l.dest.port, host.Join(l.last.name, l.last.port)
+	if !l.server.transparent.resolve || q.name.IsAddr() {
+		return true
+	}
+	if !q.findWay(l) {
 		return false
 	}
-	q.target = string(rest)
-	raw, _, _ := strings.Cut(q.target, "?")
-	var ok bool
-	q.path, q.again, ok = policy.ReadPath(raw)
-	return ok
+	if q.parent { // which goes by this
+		q.host = hostField(q.name, q.port)
+	}
+	return true
+}
+
+// findWay finds out whether the parent is to be asked. It is false for what is not to be reached.
+func (q *laneRequest) findWay(l *lane) bool {
+	var err error
+	q.parent, err = l.dialer().viaParent(q.name, q.port)
+	return err == nil
 }
 
 // hostOf is the value of the Host field, of which there is one.

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// watch compares the policy clock, whether it can be believed, and the policy in force, with what the open flows were judged by, until ctx ends. Not by
-// one long timer: a clock that is set, or a machine that slept, would pass it by.
+// watch compares the policy clock, whether it can be believed, and the policy in force, with what the open flows were judged by, until
+// ctx ends. Not by one long timer: a clock that is set, or a machine that slept, would pass it by.
 func (s *Server) watch(ctx context.Context) {
 	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()
