@@ -111,8 +111,15 @@ func verifyJournal(dir, key, kept string) (journal.Proof, error) {
 	return proof, failed(err, "the journal must be readable by this user")
 }
 
+// runAsGateway is what to do where only the user of the gateway may look.
+const runAsGateway = "run it as the user of the gateway, such as by sudo -u gracegate, or as root"
+
+// noJournal tells why there is no journal to be read.
 func noJournal(dir string, err error) error {
-	return invalid(fmt.Errorf("there is no journal in %s: %w", dir, err), "--data-dir names the data directory of a gateway that has run")
+	if errors.Is(err, fs.ErrPermission) {
+		return failed(fmt.Errorf("the journal in %s cannot be read: %w", dir, cause(err)), runAsGateway)
+	}
+	return invalid(fmt.Errorf("there is no journal in %s: %w", dir, cause(err)), "--data-dir names the data directory of a gateway that has run")
 }
 
 // readKept reads a checkpoint that was kept elsewhere.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -164,7 +165,9 @@ func newClockAccept() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if _, err := os.Stat(cfg.Data.Dir); err != nil {
+		if _, err := os.Stat(cfg.Data.Dir); errors.Is(err, fs.ErrPermission) {
+			return failed(fmt.Errorf("the data directory: %w", err), runAsGateway)
+		} else if err != nil {
 			return invalid(fmt.Errorf("the data directory: %w", err), "--data-dir names the data directory of a gateway that has run")
 		}
 		if err := refuseSimulated(cfg); err != nil {

@@ -106,7 +106,7 @@ func (q *requests) ask(ctx context.Context, r *acceptance) error {
 		err = putFile(q.name(), dir, 0o600, contents(text))
 	}
 	if err != nil {
-		return failed(err, "run it as the user of the gateway")
+		return failed(err, runAsGateway)
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestWait)
 	defer cancel()

@@ -58,9 +58,9 @@ func databaseFailure(err error) error {
 	return failed(err, "")
 }
 
-// usesOf counts the uses of waivers by the records; nil: there are no records.
+// usesOf counts the uses of waivers by the records; nil: there are no records that this user may read.
 func usesOf(ctx context.Context, cfg *config.Config) (map[string]sqlite.Use, error) {
-	if err := journal.Exists(journalDir(cfg)); errors.Is(err, fs.ErrNotExist) {
+	if err := journal.Exists(journalDir(cfg)); errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return nil, nil
 	}
 	reader, _, err := openSeen(ctx, cfg)

@@ -133,7 +133,7 @@ func (l *waiverList) writeText(out io.Writer, all bool) error {
 		}
 	}
 	if l.uses == nil {
-		b.WriteString("\nno records: uses are not counted\n")
+		b.WriteString("\nno records that can be read: uses are not counted\n")
 	}
 	_, err := io.WriteString(out, b.String())
 	return err

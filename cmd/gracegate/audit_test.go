@@ -1,0 +1,33 @@
+package main
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"testing"
+)
+
+// Records that this user may not read are not taken for none.
+func TestJournalThatMayNotBeRead(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		err  error
+		code int
+		want string
+	}{
+		{
+			fs.ErrPermission, exitFailed,
+			"error: the journal in data/journal cannot be read: permission denied\nhint: run it as the user of the gateway, such as by sudo -u gracegate, or as root\n",
+		},
+		{
+			fs.ErrNotExist, exitInvalid,
+			"error: there is no journal in data/journal: file does not exist\nhint: --data-dir names the data directory of a gateway that has run\n",
+		},
+	} {
+		var out bytes.Buffer
+		err := noJournal("data/journal", &os.PathError{Op: "open", Path: "data/journal", Err: row.err})
+		if code := report(&out, err); code != row.code || out.String() != row.want {
+			t.Errorf("%d, %q", code, out.String())
+		}
+	}
+}
