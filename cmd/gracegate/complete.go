@@ -53,6 +53,8 @@ func completionOf(f *pflag.Flag) cobra.CompletionFunc {
 		return cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs)
 	case "vendor":
 		return fromPolicy(vendorNames)
+	case "restriction":
+		return fromPolicy(restrictionNames)
 	case "site":
 		return fromPolicy(siteNames)
 	case "channel":
@@ -95,6 +97,14 @@ func vendorNames(p *policy.Policy) []string {
 		for i := range vendors {
 			names = append(names, vendors[i].ID+"\t"+vendors[i].Name)
 		}
+	}
+	return names
+}
+
+func restrictionNames(p *policy.Policy) []string {
+	var names []string
+	for i := range p.Catalog().Restrictions {
+		names = append(names, p.Catalog().Restrictions[i].ID+"\t"+p.Catalog().Restrictions[i].Title)
 	}
 	return names
 }

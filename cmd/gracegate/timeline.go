@@ -20,7 +20,7 @@ const defaultSite = "default"
 
 func newTimeline() *cobra.Command {
 	var vendors, sites []string
-	var at, from, to, horizon, picture string
+	var at, from, to, horizon, picture, restriction string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "timeline",
@@ -29,6 +29,7 @@ func newTimeline() *cobra.Command {
 			"all that held and will hold. Restrictions that the policy does not enforce are shown apart, with what each would do by\n" +
 			"itself. Sites that are treated alike are shown once. Every date is from the decision that serve would make.",
 		Example: "  gracegate timeline --vendor kaspersky\n" +
+			"  gracegate timeline --restriction us-pafaca\n" +
 			"  gracegate timeline --site boston --from 2026-01-01T00:00:00Z --svg wall.svg",
 		Args: noArguments,
 	}
@@ -42,11 +43,15 @@ func newTimeline() *cobra.Command {
 	f.StringVar(&horizon, "as-known-at", "", "leave out what was published after this `instant` (default policy.known-at)")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	f.StringVar(&picture, "svg", "", "draw a picture into this `file`, - is standard output, and print nothing else")
+	f.StringVar(&restriction, "restriction", "", "only this `restriction`, as if it were enforced by itself, for clients whom it binds, whatever the policy says")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if asJSON && picture != "" {
 			return invalid(errors.New("timeline shows one thing at a time"), "one of --json and --svg")
 		}
-		opts := timeline.Options{At: time.Now().UTC().Truncate(time.Second), Vendors: vendors}
+		if restriction != "" && len(sites) > 0 {
+			return invalid(errors.New("a restriction by itself is shown for clients whom it binds, and for no site"), "one of --restriction and --site")
+		}
+		opts := timeline.Options{At: time.Now().UTC().Truncate(time.Second), Vendors: vendors, Restriction: restriction}
 		for _, flag := range []struct {
 			name, text string
 			to         *time.Time
@@ -100,17 +105,16 @@ func loadKnownAt(cfg *config.Config, horizon string) (*policy.Policy, error) {
 	return asKnownAt(p, horizon)
 }
 
-// chooseRows checks the names of vendors and sites.
+// chooseRows checks the names of vendors, the restriction and sites.
 func chooseRows(p *policy.Policy, opts *timeline.Options, sites []string) error {
-	var vendors []string
-	for _, v := range vendorNames(p) {
-		id, _, _ := strings.Cut(v, "\t")
-		vendors = append(vendors, id)
-	}
+	vendors, restrictions := idsOf(vendorNames(p)), idsOf(restrictionNames(p))
 	for _, name := range opts.Vendors {
 		if !slices.Contains(vendors, name) {
 			return invalid(fmt.Errorf("unknown vendor %q", name), policy.Known(name, vendors))
 		}
+	}
+	if name := opts.Restriction; name != "" && !slices.Contains(restrictions, name) {
+		return invalid(fmt.Errorf("unknown restriction %q", name), policy.Known(name, restrictions))
 	}
 	known := siteNames(p)
 	for _, name := range sites {
@@ -127,4 +131,13 @@ func chooseRows(p *policy.Policy, opts *timeline.Options, sites []string) error 
 		opts.Sites = append(opts.Sites, name)
 	}
 	return nil
+}
+
+// idsOf takes the titles off names that shells offer with theirs.
+func idsOf(names []string) []string {
+	ids := make([]string, len(names))
+	for i, name := range names {
+		ids[i], _, _ = strings.Cut(name, "\t")
+	}
+	return ids
 }

@@ -11,12 +11,13 @@ import (
 
 // The JSON of a timeline. Instants are in UTC, with the zone that their text speaks in; what is absent is null.
 type timelineJSON struct {
-	At       string             `json:"at"`
-	KnownAt  *string            `json:"known_at"`
-	From     *string            `json:"from"`
-	To       *string            `json:"to"`
-	Revision string             `json:"revision"`
-	Sites    []timelineSiteJSON `json:"sites"`
+	At          string             `json:"at"`
+	KnownAt     *string            `json:"known_at"`
+	From        *string            `json:"from"`
+	To          *string            `json:"to"`
+	Revision    string             `json:"revision"`
+	Restriction *string            `json:"restriction"` // whose alone it is; null: the policy's
+	Sites       []timelineSiteJSON `json:"sites"`
 }
 
 type timelineSiteJSON struct {
@@ -94,7 +95,7 @@ type timelineMarkJSON struct {
 func writeTimelineJSON(w io.Writer, t *timeline.Timeline) error {
 	j := timelineJSON{
 		At: instant.Format(t.At), KnownAt: orNull(knownText(t.KnownAt)), From: instantOrNull(t.From), To: instantOrNull(t.To),
-		Revision: t.Revision, Sites: []timelineSiteJSON{},
+		Revision: t.Revision, Restriction: orNull(t.Restriction), Sites: []timelineSiteJSON{},
 	}
 	for i := range t.Sites {
 		s := &t.Sites[i]

@@ -21,7 +21,7 @@ const (
 // writeTimeline prints a timeline for people.
 func writeTimeline(w io.Writer, t *timeline.Timeline) error {
 	s := &timelineText{Timeline: t}
-	s.printf("what this network's policy allows until when\n")
+	s.printf("%s\n", t.Title())
 	s.printf("at        %s\n", instant.Format(t.At))
 	if known := knownText(t.KnownAt); known != "" {
 		s.printf("known at  %s\n", known)

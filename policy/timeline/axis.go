@@ -83,7 +83,7 @@ func (t *Timeline) span() (from, to time.Time) {
 	from, to = t.At, t.At
 	note := func(at time.Time) {
 		if (t.From.IsZero() || !at.Before(t.From)) && (t.To.IsZero() || !at.After(t.To)) {
-			if at.Before(from) {
+			if from.IsZero() || at.Before(from) {
 				from = at
 			}
 			if at.After(to) {

@@ -12,23 +12,32 @@ import (
 
 // Options choose what is told.
 type Options struct {
-	At       time.Time // the present
+	At       time.Time // the present; zero: a picture without one
 	From, To time.Time // the window; zero: no bound
 	Vendors  []string  // none: all of which the policy says something
 	Sites    []string  // none: all; the empty one is the default site
+
+	// Restriction has this one alone, as if it were enforced by itself, for clients whom any text of it binds: no sites, no rules, no
+	// waivers, no other restriction. Empty: it is what the policy does.
+	Restriction string
 }
 
 // Build asks a policy what it says over all time. Sites for which it says the same are joined. One that no client can be in, since
 // smaller networks fill it, is left out.
 func Build(p *policy.Policy, opts *Options) (*Timeline, error) {
-	b := &builder{policy: p, vendors: opts.Vendors, alone: map[string]*subject{}}
 	var err error
+	if opts.Restriction != "" {
+		if p, err = alone(p, opts.Restriction); err != nil {
+			return nil, err
+		}
+	}
+	b := &builder{policy: p, vendors: opts.Vendors, alone: map[string]*subject{}}
 	if b.inForce, err = newSubject(p, ""); err != nil {
 		return nil, err
 	}
-	t := &Timeline{At: opts.At, From: opts.From, To: opts.To, KnownAt: p.KnownAt(), Revision: p.Revision()}
+	t := &Timeline{At: opts.At, From: opts.From, To: opts.To, KnownAt: p.KnownAt(), Revision: p.Revision(), Restriction: opts.Restriction}
 	sites := opts.Sites
-	if len(sites) == 0 {
+	if len(sites) == 0 || opts.Restriction != "" {
 		sites = []string{""}
 		for i := range p.Operator().Sites {
 			sites = append(sites, p.Operator().Sites[i].Name)
@@ -51,11 +60,35 @@ func Build(p *policy.Policy, opts *Options) (*Timeline, error) {
 			known[key] = i
 			t.Sites = append(t.Sites, site)
 		}
-		if !slices.Contains(t.Sites[i].Names, name) {
+		if opts.Restriction == "" && !slices.Contains(t.Sites[i].Names, name) {
 			t.Sites[i].Names = append(t.Sites[i].Names, name)
 		}
 	}
 	return t, nil
+}
+
+// alone is a policy that enforces one restriction and nothing else, for clients whom any text of it binds.
+func alone(p *policy.Policy, restriction string) (*policy.Policy, error) {
+	c := *p.Catalog()
+	i := slices.IndexFunc(c.Restrictions, func(r policy.Restriction) bool { return r.ID == restriction })
+	if i < 0 {
+		return nil, fmt.Errorf("unknown restriction %q", restriction)
+	}
+	c.Restrictions = c.Restrictions[i : i+1]
+	op := policy.Operator{
+		Restrictions: []policy.Listing{{ID: restriction, Mode: policy.Enforce}}, Settings: p.Operator().Settings, Vendors: p.Operator().Vendors,
+	}
+	for i := range c.Restrictions[0].Revisions {
+		for _, id := range c.Restrictions[0].Revisions[i].Binds {
+			if !slices.Contains(op.DefaultSite.Jurisdictions, id) {
+				op.DefaultSite.Jurisdictions = append(op.DefaultSite.Jurisdictions, id)
+			}
+		}
+	}
+	op.Settings.Mode, op.Settings.Default = policy.Off, policy.Allow
+	return policy.Compile(&c, &op, policy.Options{
+		Revision: p.Revision(), KnownAt: p.KnownAt(), ClockFaults: policy.Allow, RecordFaults: policy.Allow,
+	})
 }
 
 // builder asks for one site after the other.

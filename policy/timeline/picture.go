@@ -22,7 +22,7 @@ const (
 )
 
 func newPicture(t *Timeline) *picture {
-	p := &picture{Timeline: t, Title: "What this network's policy allows until when", Width: pictureWidth}
+	p := &picture{Timeline: t, Title: "W" + strings.TrimPrefix(t.Title(), "w"), Width: pictureWidth}
 	from, to := t.span()
 	p.axis = axis{from, to, plotLeft, plotRight}
 	var vendors []string
@@ -67,14 +67,18 @@ func (p *picture) draw() {
 
 // head tells whose policy it is, and as of when.
 func (p *picture) head() {
-	line := "at " + p.At.UTC().Format("2006-01-02 15:04 UTC")
+	const layout = "2006-01-02 15:04 UTC"
+	var parts []string
 	if len(p.Sites) == 1 {
-		line = p.Sites[0].Title() + "; " + line
+		parts = append(parts, p.Sites[0].Title())
+	}
+	if !p.At.IsZero() {
+		parts = append(parts, "at "+p.At.UTC().Format(layout))
 	}
 	if !p.KnownAt.At.IsZero() {
-		line += "; as known at " + p.KnownAt.At.UTC().Format("2006-01-02 15:04 UTC")
+		parts = append(parts, "as known at "+p.KnownAt.At.UTC().Format(layout))
 	}
-	p.paragraph("quiet", margin, line, 125, 17)
+	p.paragraph("quiet", margin, strings.Join(parts, "; "), 125, 17)
 }
 
 // paragraph writes lines of at most so many letters.

@@ -24,7 +24,10 @@ func (p *picture) texts(g *Group) {
 				label += " " + r.ID
 			}
 			x := p.axis.x(in.At)
-			p.publication(x, p.beside(&dates, label, x-5, x+5, top)+1, r.Texts[j].Source.Title)
+			from, _ := p.room(label, x-5, x+5)
+			y := top + float64(dates.place(min(from, x-5), max(from+float64(len(label))*letterSmall, x+5)+6))*laneHeight
+			p.publication(x, y+1, r.Texts[j].Source.Title)
+			p.text("date", from, y+9, label)
 		}
 	}
 	if len(dates) > 0 {
@@ -33,17 +36,18 @@ func (p *picture) texts(g *Group) {
 	}
 }
 
-// beside writes a label on the right of a mark from x1 to x2, or on its left, or where there is room for neither on it. It returns the
-// top of the line that it chose.
-func (p *picture) beside(l *lanes, label string, x1, x2, top float64) float64 {
+// room finds where a label may begin on the right of a mark from x1 to x2, or on its left. If there is room for neither, it is where it may
+// begin under the mark.
+func (p *picture) room(label string, x1, x2 float64) (from float64, beside bool) {
 	width := float64(len(label)) * letterSmall
-	from := x2 + 4
-	if from+width > p.axis.right+12 {
-		from = max(x1-6-width, p.axis.left+2)
+	left, right, most := x1-6-width, x2+4, p.axis.right+12-width
+	switch {
+	case right <= most:
+		return right, true
+	case left >= p.axis.left+2:
+		return left, true
 	}
-	top += float64(l.place(min(from, x1), max(from+width, x2)+6)) * laneHeight
-	p.text("date", from, top+9, label)
-	return top
+	return max(min(x1, most), p.axis.left+2), false
 }
 
 // publication is a triangle that points down at an instant.
@@ -76,8 +80,11 @@ func (p *picture) mark(g *Group, m *Mark) {
 		p.publication(x, top+1, "published "+p.exact(m.Published))
 		x1, x2 = min(x1, x-5), max(x2, x+5)
 	}
-	var own lanes
-	p.beside(&own, label, x1, x2, top)
+	from, beside := p.room(label, x1, x2)
+	if !beside {
+		p.y += laneHeight
+	}
+	p.text("date", from, p.y+9, label)
 	p.y += 15
 }
 

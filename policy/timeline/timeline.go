@@ -15,11 +15,13 @@ type Timeline struct {
 	KnownAt  policy.Horizon
 	Revision string
 	Sites    []Site
+
+	Restriction string // whose alone it is, for clients whom it binds, as in Options; empty: it is that of the policy
 }
 
 // Site is one or more sites of the operator's file for which all is the same.
 type Site struct {
-	Names         []string // empty: the default site
+	Names         []string // empty: the default site; none: clients whom the restriction binds
 	Jurisdictions []string // that bind its clients
 	Groups        []Group
 }

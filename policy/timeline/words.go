@@ -6,6 +6,14 @@ import (
 	"github.com/gracegate/gracegate/policy"
 )
 
+// Title tells what it is a timeline of.
+func (t *Timeline) Title() string {
+	if t.Restriction != "" {
+		return "what " + t.Restriction + " allows until when, enforced by itself"
+	}
+	return "what this network's policy allows until when"
+}
+
 // Title names the sites, and what binds their clients.
 func (s *Site) Title() string {
 	names := make([]string, len(s.Names))
@@ -18,6 +26,9 @@ func (s *Site) Title() string {
 	by := "none"
 	if len(s.Jurisdictions) > 0 {
 		by = strings.Join(s.Jurisdictions, ", ")
+	}
+	if len(names) == 0 {
+		return "clients bound by " + by
 	}
 	return strings.Join(names, ", ") + ", bound by " + by
 }
