@@ -3,7 +3,7 @@
 check:; bash .ci/run
 lint:; go tool -modfile=.ci/tools/go.mod golangci-lint run ./...
 test:; go test -race -shuffle=on ./...
-docs:; go test . -run IsCurrent -update
+docs:; go test . -run Current -update
 deb:; bash cmd/gracegate/debian/build.sh
 image:; docker build --target gateway --tag gracegate:local .
 tour:; docker compose up -d --build --wait

@@ -57,13 +57,13 @@ func TestCataloguePageIsCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	generated(t, "docs/catalogue.md", "catalogue", func(w io.Writer) error { return catalog.Markdown(w, c) })
+	generated(t, "docs/catalogue.md", "catalogue", func(w io.Writer) error { return catalog.Markdown(w, c, "timelines") })
 }
 
-// The picture of the model case is what `gracegate timeline --vendor kaspersky --at 2024-09-15T12:00:00Z --svg -` draws.
-func TestPictureIsCurrent(t *testing.T) {
+// The picture of the model case is what `gracegate timeline --vendor kaspersky --at 2024-09-15T12:00:00Z --svg -` draws, and those of the
+// catalogue are what `gracegate timeline --restriction ID --svg -` does, without a present and what the operator's settings add.
+func TestPicturesAreCurrent(t *testing.T) {
 	t.Parallel()
-	const name = "docs/kaspersky.svg"
 	c, err := catalog.Load("", false)
 	if err != nil {
 		t.Fatal(err)
@@ -72,11 +72,34 @@ func TestPictureIsCurrent(t *testing.T) {
 	if err := problems.Err(); err != nil {
 		t.Fatal(err)
 	}
-	p, err := policy.Compile(c, &op, policy.Options{})
+	drawn(t, "docs/kaspersky.svg", c, &op, &timeline.Options{At: time.Date(2024, 9, 15, 12, 0, 0, 0, time.UTC), Vendors: []string{"kaspersky"}})
+
+	op.Settings.WarnBefore = 0
+	want := map[string]bool{}
+	for i := range c.Restrictions {
+		name := "docs/timelines/" + c.Restrictions[i].ID + ".svg"
+		want[name] = true
+		drawn(t, name, c, &op, &timeline.Options{Restriction: c.Restrictions[i].ID})
+	}
+	files, err := filepath.Glob("docs/timelines/*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	tl, err := timeline.Build(p, &timeline.Options{At: time.Date(2024, 9, 15, 12, 0, 0, 0, time.UTC), Vendors: []string{"kaspersky"}})
+	for _, name := range files {
+		if !want[filepath.ToSlash(name)] {
+			t.Errorf("%s is of no restriction", name)
+		}
+	}
+}
+
+// drawn compares a picture with what is drawn today, or writes it anew.
+func drawn(t *testing.T, name string, c *policy.Catalog, op *policy.Operator, opts *timeline.Options) {
+	t.Helper()
+	p, err := policy.Compile(c, op, policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tl, err := timeline.Build(p, opts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func printCatalogue(out io.Writer, l *law) error {
 	if err != nil {
 		return err
 	}
-	return failed(catalog.Markdown(out, c), "")
+	return failed(catalog.Markdown(out, c, ""), "")
 }
 
 func moreThanOne(set ...bool) bool {

@@ -11,9 +11,10 @@ import (
 )
 
 // Markdown writes a catalogue as GitHub's Markdown, for people to read: a table of the restrictions, the timeline of each, and
-// the vendors with their endpoints. Every fact has its source, and every instant that rests on an assumption says so.
-func Markdown(w io.Writer, c *policy.Catalog) error {
-	m := &markdown{Catalog: c}
+// the vendors with their endpoints. Every fact has its source, and every instant that rests on an assumption says so. Beside the page, in
+// the directory pictures, ID.svg is the picture of a restriction; where that is empty, there is none.
+func Markdown(w io.Writer, c *policy.Catalog, pictures string) error {
+	m := &markdown{Catalog: c, pictures: pictures}
 	restrictions := slices.Clone(c.Restrictions)
 	slices.SortFunc(restrictions, func(a, b policy.Restriction) int { return strings.Compare(a.ID, b.ID) })
 	vendors := slices.Clone(c.Vendors)
@@ -40,6 +41,7 @@ func Markdown(w io.Writer, c *policy.Catalog) error {
 type markdown struct {
 	*policy.Catalog
 	strings.Builder
+	pictures string
 }
 
 func (m *markdown) printf(format string, args ...any) { fmt.Fprintf(&m.Builder, format, args...) }

@@ -39,6 +39,9 @@ func (m *markdown) restriction(r *policy.Restriction) {
 	if r.Note != "" {
 		m.printf("\n%s\n", plain(r.Note))
 	}
+	if m.pictures != "" {
+		m.printf("\n![What %s allows until when](%s/%s.svg)\n", r.ID, m.pictures, r.ID)
+	}
 	m.timeline(r)
 }
 

@@ -23,7 +23,7 @@ func TestMarkdownLinks(t *testing.T) {
 		want = append(want, c.Restrictions[i].ID)
 	}
 	var page strings.Builder
-	if err := catalog.Markdown(&page, c); err != nil {
+	if err := catalog.Markdown(&page, c, ""); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
@@ -90,7 +90,7 @@ licences:
 		"jurisdictions.yaml": `jurisdictions: [{id: XX, name: Those}]`,
 	})
 	var page strings.Builder
-	if err := catalog.Markdown(&page, load(t, root, true)); err != nil {
+	if err := catalog.Markdown(&page, load(t, root, true), "drawn"); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(page.String(), "\n")
@@ -102,6 +102,7 @@ licences:
 		"- No separable endpoint of [acme](#acme) is known for: sales.",
 		"- Zone: Europe/Berlin.",
 		"What it says.",
+		"![What r allows until when](drawn/r.svg)",
 		"| 2024-01-01T00:00:00+01:00<br>2023-12-31T23:00:00Z | text published |  | 2024-01-01 | 1 |",
 		"| 2024-02-01T00:00:00+01:00<br>2024-01-31T23:00:00Z | grace | signatures, sales | 2024-01-01 | 1 |",
 		"| 2024-07-01T00:00:00+02:00<br>2024-06-30T22:00:00Z | block (a) | signatures, sales | 2024-01-01 to 2024-03-01 | 1 |",
