@@ -103,14 +103,7 @@ func newScope(op *Operator, site int, jurisdictions []string, picked []int) scop
 		home = &op.Sites[site]
 		sites = op.served(home)
 	}
-	sc := scope{jurisdictions: slices.Concat(jurisdictions, home.Jurisdictions)}
-	for i := range op.Sites {
-		if slices.Contains(sites, op.Sites[i].Name) {
-			sc.jurisdictions = append(sc.jurisdictions, op.Sites[i].Jurisdictions...)
-		}
-	}
-	slices.Sort(sc.jurisdictions)
-	sc.jurisdictions = slices.Compact(sc.jurisdictions)
+	sc := scope{jurisdictions: merge(jurisdictions, op.Binding(home))}
 	for i := range op.Rules {
 		named := op.Rules[i].Sites
 		if len(named) == 0 || slices.ContainsFunc(named, func(id string) bool { return slices.Contains(sites, id) }) {
@@ -125,6 +118,20 @@ func newScope(op *Operator, site int, jurisdictions []string, picked []int) scop
 		}
 	}
 	return sc
+}
+
+// Binding are the jurisdictions that bind a site, in order: its own, and those of all that it serves.
+func (op *Operator) Binding(site *Site) []string {
+	all := slices.Clone(site.Jurisdictions)
+	if len(site.Serves) > 0 {
+		sites := op.served(site)
+		for i := range op.Sites {
+			if slices.Contains(sites, op.Sites[i].Name) {
+				all = append(all, op.Sites[i].Jurisdictions...)
+			}
+		}
+	}
+	return merge(all)
 }
 
 // served lists a site and all that it serves, also through other relays.

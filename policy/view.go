@@ -31,6 +31,11 @@ type Horizon struct {
 	At    time.Time // otherwise, what had been published by At; zero: everything
 }
 
+// Sees tells whether what was published at an instant is seen; under Clock, whether it ever is.
+func (h Horizon) Sees(published time.Time) bool {
+	return h.Clock || h.At.IsZero() || !published.After(h.At)
+}
+
 // instrument is a restriction as one policy sees it: not off, with the mode that it has there.
 type instrument struct {
 	*Restriction

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"net/url"
+	"path"
 	"strings"
 	"unicode/utf8"
 
@@ -90,6 +92,7 @@ type (
 	}
 	sarifRun struct {
 		Tool    sarifTool     `json:"tool"`
+		Columns string        `json:"columnKind"`
 		Results []sarifResult `json:"results"`
 	}
 	sarifTool struct {
@@ -111,7 +114,7 @@ type (
 		RuleID    string          `json:"ruleId"`
 		Level     string          `json:"level"`
 		Message   sarifMessage    `json:"message"`
-		Locations []sarifLocation `json:"locations"`
+		Locations []sarifLocation `json:"locations,omitempty"`
 	}
 	sarifLocation struct {
 		Physical sarifPhysical `json:"physicalLocation"`
@@ -129,18 +132,34 @@ type (
 	}
 )
 
+// fileURI is a reference to a file as RFC 3986 has it: what is relative stays so.
+func fileURI(name string) string {
+	name = strings.ReplaceAll(name, `\`, "/")
+	if path.IsAbs(name) {
+		return (&url.URL{Scheme: "file", Path: name}).String()
+	}
+	return (&url.URL{Path: name}).String()
+}
+
 func (f *findings) writeSARIF(w io.Writer) error {
-	run := sarifRun{Tool: sarifTool{sarifDriver{Name: "gracegate lint", Version: version(), Rules: []sarifRule{}}}, Results: []sarifResult{}}
+	run := sarifRun{
+		Tool:    sarifTool{sarifDriver{Name: "gracegate lint", Version: version(), Rules: []sarifRule{}}},
+		Columns: "unicodeCodePoints", Results: []sarifResult{},
+	}
 	for _, c := range lint.Checks() {
 		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{c.Name, sarifMessage{c.About}})
 	}
 	levels := map[lint.Severity]string{lint.Error: "error", lint.Warning: "warning", lint.Info: "note"}
 	for _, x := range f.list {
-		at := sarifPhysical{File: sarifFile{strings.ReplaceAll(x.Pos.File, `\`, "/")}}
-		if x.Pos.Line > 0 {
-			at.Region = &sarifRegion{x.Pos.Line, x.Pos.Column}
+		result := sarifResult{RuleID: x.Check, Level: levels[x.Severity], Message: sarifMessage{x.Message + ": " + x.Hint}}
+		if x.Pos.File != "" {
+			at := sarifPhysical{File: sarifFile{fileURI(x.Pos.File)}}
+			if x.Pos.Line > 0 {
+				at.Region = &sarifRegion{x.Pos.Line, x.Pos.Column}
+			}
+			result.Locations = []sarifLocation{{at}}
 		}
-		run.Results = append(run.Results, sarifResult{x.Check, levels[x.Severity], sarifMessage{x.Message + ": " + x.Hint}, []sarifLocation{{at}}})
+		run.Results = append(run.Results, result)
 	}
 	return writeJSON(w, sarifLog{"https://json.schemastore.org/sarif-2.1.0.json", "2.1.0", []sarifRun{run}})
 }

@@ -25,10 +25,7 @@ func (c *coverage) expect(p *policy.Policy) {
 			c.parts[key] = false
 		}
 	}
-	known := func(at policy.Instant) bool {
-		h := p.KnownAt()
-		return h.Clock || h.At.IsZero() || !at.At.After(h.At)
-	}
+	known := func(at policy.Instant) bool { return p.KnownAt().Sees(at.At) }
 	for i := range p.Catalog().Restrictions {
 		r := &p.Catalog().Restrictions[i]
 		if mode, _ := p.Mode(r.ID); mode == policy.Off {

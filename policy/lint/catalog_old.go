@@ -23,9 +23,6 @@ var oldCatalog = check{
 // Checked is the day, at midnight UTC, on which somebody last checked a source of the catalogue; zero if no source says.
 func Checked(c *policy.Catalog) (newest time.Time) {
 	look := func(src *policy.Source) {
-		if src == nil {
-			return
-		}
 		if day, err := time.Parse(time.DateOnly, src.Checked); err == nil && day.After(newest) {
 			newest = day
 		}
@@ -38,8 +35,8 @@ func Checked(c *policy.Catalog) (newest time.Time) {
 		}
 	}
 	for i := range c.Restrictions {
-		for j := range c.Restrictions[i].Revisions {
-			look(&c.Restrictions[i].Revisions[j].Source)
+		for _, src := range sources(&c.Restrictions[i]) {
+			look(src)
 		}
 	}
 	return newest

@@ -1,10 +1,6 @@
 package lint
 
-import (
-	"fmt"
-
-	"github.com/gracegate/gracegate/policy"
-)
+import "github.com/gracegate/gracegate/policy"
 
 // cause is a rule or waiver that makes a difference somewhere.
 type cause struct{ kind, id string }
@@ -38,38 +34,4 @@ func (s *Subject) note(without *policy.Policy, f *policy.Facts) {
 			s.causes[cause{c.Kind, c.ID}] = true
 		}
 	}
-}
-
-func sentence(format string, args ...any) string { return fmt.Sprintf(format, args...) }
-
-// vendors are those that the subject is about: the operator's own, and the catalogue's too where that is linted.
-func (s *Subject) vendors() []policy.Vendor {
-	if s.Catalog {
-		return append(append([]policy.Vendor(nil), s.Policy.Catalog().Vendors...), s.Policy.Operator().Vendors...)
-	}
-	return s.Policy.Operator().Vendors
-}
-
-// restriction is one of the catalogue with the place at which to tell of it.
-type restriction struct {
-	*policy.Restriction
-	at policy.Pos
-}
-
-// restrictions are those that the operator enforces, told of where the file lists them; or all, where they are written.
-func (s *Subject) restrictions() (list []restriction) {
-	all := s.Policy.Catalog().Restrictions
-	for i := range all {
-		r := &all[i]
-		if s.Catalog {
-			list = append(list, restriction{r, r.Pos})
-			continue
-		}
-		for _, l := range s.Policy.Operator().Restrictions {
-			if l.ID == r.ID && l.Mode == policy.Enforce {
-				list = append(list, restriction{r, l.Pos})
-			}
-		}
-	}
-	return list
 }

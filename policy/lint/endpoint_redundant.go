@@ -1,7 +1,7 @@
 package lint
 
 import (
-	"slices"
+	"cmp"
 
 	"github.com/gracegate/gracegate/policy"
 	"github.com/gracegate/gracegate/policy/host"
@@ -10,68 +10,88 @@ import (
 var redundantEndpoint = check{
 	name: "endpoint/redundant", severity: Warning, about: "an endpoint of which another already says the same",
 	find: func(s *Subject, found func(policy.Pos, string, string, ...any)) {
-		all := plainEndpoints(slices.Concat(s.Policy.Catalog().Vendors, s.Policy.Operator().Vendors))
-		for _, e := range plainEndpoints(s.vendors()) {
-			var by *owned
-			covered := true
-			for _, n := range e.Hosts {
-				covered = covered && coveredBy(all, &e, n, false, &by)
-			}
-			for _, n := range e.Zones {
-				covered = covered && coveredBy(all, &e, n, true, &by)
-			}
-			if covered && by != nil {
-				found(e.Pos, "remove it", "endpoint %s of %s says what the endpoint at %s says already", nameOf(&e), e.vendor, by.Pos)
+		vendors := s.vendors()
+		for i := range vendors {
+			for j := range vendors[i].Endpoints {
+				e := policy.OwnedEndpoint{Endpoint: &vendors[i].Endpoints[j], Vendor: vendors[i].ID}
+				if by := s.instead(&e); by != nil {
+					found(e.Pos, "remove it", "endpoint %s of %s says what the endpoint at %s says already", nameOf(e.Endpoint), e.Vendor, by.Pos)
+				}
 			}
 		}
 	},
 }
 
-// owned is an endpoint with its vendor.
-type owned struct {
-	*policy.Endpoint
-	vendor string
-}
-
-// plainEndpoints are those that names alone tell, without ports and paths.
-func plainEndpoints(vendors []policy.Vendor) (list []owned) {
-	for i := range vendors {
-		for j := range vendors[i].Endpoints {
-			e := &vendors[i].Endpoints[j]
-			if e.FromList == "" && len(e.Ports)+len(e.Paths) == 0 && len(e.Hosts)+len(e.Zones) > 0 {
-				list = append(list, owned{e, vendors[i].ID})
-			}
-		}
+// instead finds the endpoint by which every name of e would mean the same without e, the first where there are several; or nil. Those
+// that are told by ports or paths, and lists, are not looked at.
+func (s *Subject) instead(e *policy.OwnedEndpoint) (by *policy.OwnedEndpoint) {
+	if !plain(e.Endpoint) || e.FromList != "" {
+		return nil
 	}
-	return list
+	for _, n := range e.Hosts {
+		other := s.without(e, n, false)
+		if other == nil {
+			return nil
+		}
+		by = cmp.Or(by, other)
+	}
+	for _, n := range e.Zones {
+		other := s.without(e, n, true)
+		if other == nil {
+			return nil
+		}
+		by = cmp.Or(by, other)
+	}
+	return by
 }
 
-// coveredBy finds what would match a name were e not there, and tells whether that means the same.
-func coveredBy(all []owned, e *owned, n host.Name, zone bool, by **owned) bool {
-	closest := -1
-	same := false
-	for i := range all {
-		o := &all[i]
+// without finds the endpoint by which a name of e would mean the same without e.
+func (s *Subject) without(e *policy.OwnedEndpoint, n host.Name, zone bool) *policy.OwnedEndpoint {
+	here := s.Policy.EndpointsAt(n, zone) // e is plain, so all are of this very name
+	alone, behind := true, false
+	for i := range here {
+		o := &here[i]
 		if o.Endpoint == e.Endpoint {
+			behind = true
 			continue
 		}
-		if !zone && slices.Contains(o.Hosts, n) {
-			closest, same, *by = 1<<16, alike(o, e), o
-		}
-		for _, z := range o.Zones {
-			if length := len(z.String()); n.Within(z) && length > closest {
-				closest, same, *by = length, alike(o, e), o
-			}
+		alone = false
+		// Endpoints of one name unite. Of two that say the same, the later one is told of.
+		if plain(o.Endpoint) && kin(o, e) && e.Channels&^o.Channels == 0 && (!behind || o.Channels != e.Channels) {
+			return o
 		}
 	}
-	return same
+	if !alone || n.IsAddr() {
+		return nil
+	}
+	wider := n
+	if zone {
+		var ok bool
+		if wider, ok = n.Parent(); !ok {
+			return nil
+		}
+	}
+	around := s.Policy.EndpointsAt(wider, true)
+	for i := range around {
+		if o := &around[i]; !plain(o.Endpoint) || !kin(o, e) || o.Channels != e.Channels {
+			return nil
+		}
+	}
+	if len(around) == 0 {
+		return nil
+	}
+	return &around[0]
 }
 
-func alike(a, b *owned) bool {
-	return a.vendor == b.vendor && a.Channels == b.Channels && a.Pinned == b.Pinned && a.LowTrust == b.LowTrust
+// plain tells that names alone tell an endpoint.
+func plain(e *policy.Endpoint) bool { return len(e.Ports)+len(e.Paths) == 0 }
+
+// kin tells that two endpoints differ in their channels at most.
+func kin(a, b *policy.OwnedEndpoint) bool {
+	return a.Vendor == b.Vendor && a.Pinned == b.Pinned && a.LowTrust == b.LowTrust
 }
 
-func nameOf(e *owned) string {
+func nameOf(e *policy.Endpoint) string {
 	if len(e.Hosts) > 0 {
 		return e.Hosts[0].String()
 	}

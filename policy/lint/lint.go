@@ -7,6 +7,7 @@ package lint
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -54,7 +55,7 @@ type check struct {
 
 // checks are all of them, by name.
 var checks = []check{
-	assumedInstant, oldCatalog, pinnedEndpoint, redundantEndpoint, nearFloor, unlistedHost, bindsNobody, loosensOnly, neverBlocked, shadowedRule,
+	oldCatalog, pinnedEndpoint, redundantEndpoint, nearFloor, unlistedHost, assumedInstant, bindsNobody, loosensOnly, neverBlocked, shadowedRule,
 	overlappingSites, oldSource, expiredWaiver, idleWaiver, longWaiver, publicSuffix,
 }
 
@@ -71,7 +72,6 @@ func Checks() []Check {
 	for i, c := range checks {
 		list[i] = Check{c.name, c.severity, c.about}
 	}
-	slices.SortFunc(list, func(a, b Check) int { return strings.Compare(a.Name, b.Name) })
 	return list
 }
 
@@ -84,7 +84,7 @@ func Run(s *Subject, want func(check string) bool) []Finding {
 			continue
 		}
 		c.find(s, func(pos policy.Pos, hint, format string, args ...any) {
-			list = append(list, Finding{c.name, c.severity, pos, sentence(format, args...), hint})
+			list = append(list, Finding{c.name, c.severity, pos, fmt.Sprintf(format, args...), hint})
 		})
 	}
 	slices.SortStableFunc(list, func(a, b Finding) int {

@@ -24,8 +24,7 @@ var neverBlocked = check{
 				}
 			}
 			for _, n := range slices.Concat(r.Target.Hosts, r.Target.Zones) {
-				asker := s.Policy.Askers()[0]
-				f := (&policy.Destination{Host: n, Port: 443}).Facts(&asker)
+				f := (&policy.Destination{Host: n, Port: 443}).Facts(&policy.Asker{})
 				if d := s.Policy.Decide(s.Now, &f); d.State == policy.NeverBlock {
 					found(r.Pos, hint, "rule %s names %s, which no rule without final blocks", r.ID, n)
 				}

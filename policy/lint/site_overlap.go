@@ -1,6 +1,8 @@
 package lint
 
 import (
+	"cmp"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -10,36 +12,51 @@ import (
 var overlappingSites = check{
 	name: "site/overlap", severity: Info, about: "a site within the network of another that other jurisdictions bind",
 	find: func(s *Subject, found func(policy.Pos, string, string, ...any)) {
-		sites := s.Policy.Operator().Sites
-		for i := range sites {
-			inner := &sites[i]
-			for j := range sites {
-				outer := &sites[j]
-				if i != j && !slices.Equal(sorted(inner.Jurisdictions), sorted(outer.Jurisdictions)) && within(inner, outer) {
-					found(inner.Pos, "the most specific network wins: check that this is meant",
-						"site %s (bound by %s) lies in a network of site %s (bound by %s)", inner.Name, tags(inner.Jurisdictions), outer.Name, tags(outer.Jurisdictions))
-				}
+		op := s.Policy.Operator()
+		for _, pair := range enclosed(op.Sites) {
+			inner, outer := &op.Sites[pair[0]], &op.Sites[pair[1]]
+			if in, out := op.Binding(inner), op.Binding(outer); !slices.Equal(in, out) {
+				found(inner.Pos, "the most specific network wins: check that this is meant",
+					"site %s (bound by %s) lies in a network of site %s (bound by %s)", inner.Name, tags(in), outer.Name, tags(out))
 			}
 		}
 	},
 }
 
-func within(inner, outer *policy.Site) bool {
-	for _, n := range inner.Networks {
-		for _, o := range outer.Networks {
-			if o.Bits() < n.Bits() && o.Contains(n.Addr()) {
-				return true
-			}
+// enclosed lists the sites of which a network lies in one of another site, each with the one whose network is the closest around.
+func enclosed(sites []policy.Site) (pairs [][2]int) {
+	type network struct {
+		netip.Prefix
+		site int
+	}
+	var all, around []network
+	for i := range sites {
+		for _, n := range sites[i].Networks {
+			all = append(all, network{n, i})
 		}
 	}
-	return false
+	slices.SortFunc(all, func(a, b network) int { // a network behind all that hold it
+		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
+	})
+	known := map[[2]int]bool{}
+	for _, n := range all {
+		for len(around) > 0 && !around[len(around)-1].Contains(n.Addr()) {
+			around = around[:len(around)-1]
+		}
+		if len(around) > 0 {
+			if pair := [2]int{n.site, around[len(around)-1].site}; pair[0] != pair[1] && !known[pair] {
+				known[pair] = true
+				pairs = append(pairs, pair)
+			}
+		}
+		around = append(around, n)
+	}
+	return pairs
 }
-
-func sorted(list []string) []string { return slices.Sorted(slices.Values(list)) }
 
 func tags(list []string) string {
 	if len(list) == 0 {
 		return "none"
 	}
-	return strings.Join(sorted(list), ", ")
+	return strings.Join(list, ", ")
 }

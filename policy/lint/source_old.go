@@ -25,13 +25,8 @@ var oldSource = check{
 			}
 		}
 		for _, r := range s.restrictions() {
-			for i := range r.Revisions {
-				rev := &r.Revisions[i]
-				at := r.at
-				if s.Catalog {
-					at = rev.Pos
-				}
-				look(at, r.ID, &rev.Source)
+			for at, src := range sources(r.Restriction) {
+				look(r.at(at), r.ID, src)
 			}
 		}
 		vendors := s.vendors()

@@ -27,6 +27,15 @@ var publicSuffix = check{
 				look(vendors[i].Endpoints[j].Pos, "an endpoint of "+vendors[i].ID, vendors[i].Endpoints[j].Zones)
 			}
 		}
+		if s.Catalog {
+			for z := range s.Policy.KnownZones() { // those of lists are kept nowhere else
+				for _, e := range s.Policy.EndpointsAt(z, true) {
+					if e.FromList != "" {
+						look(e.Pos, e.FromList+", a list of "+e.Vendor+",", []host.Name{z})
+					}
+				}
+			}
+		}
 		op := s.Policy.Operator()
 		for i := range op.Rules {
 			look(op.Rules[i].Pos, "rule "+op.Rules[i].ID, op.Rules[i].Target.Zones)

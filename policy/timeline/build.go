@@ -231,8 +231,7 @@ func (s *subject) restrictions(vendor string, jurisdictions []string, inForce *p
 
 // knows tells whether what was published at an instant is seen by the policy.
 func (s *subject) knows(published *policy.Instant) bool {
-	h := s.KnownAt()
-	return h.Clock || h.At.IsZero() || !published.At.After(h.At)
+	return s.KnownAt().Sees(published.At)
 }
 
 // key is equal for sites of which the same is told.
