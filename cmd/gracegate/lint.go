@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -15,9 +16,8 @@ import (
 )
 
 func newLint() *cobra.Command {
-	var at, failOn, sarif string
-	var only, disabled []string
-	var asJSON, whole, list bool
+	var l linter
+	var list bool
 	cmd := &cobra.Command{
 		Use:   "lint [FILE]",
 		Short: "Look for what is valid in the policy, and most likely not meant",
@@ -34,28 +34,20 @@ func newLint() *cobra.Command {
 	}
 	f := cmd.Flags()
 	config.AddFlags(f, config.GroupPolicy)
-	f.StringVar(&at, "at", "", "the present `instant`, RFC 3339 with an offset (default now)")
-	f.StringSliceVar(&only, "check", nil, "only these `checks`")
-	f.StringSliceVar(&disabled, "disable", nil, "not these `checks`")
-	f.BoolVar(&whole, "catalog", false, "lint the catalogue as well")
-	f.StringVar(&failOn, "fail-on", "error", "exit with 3 from this `severity` on: error, warning or info")
-	f.BoolVar(&asJSON, "json", false, "print JSON")
-	f.StringVar(&sarif, "sarif", "", "also write SARIF 2.1.0 to this `file`, - is standard output")
+	f.StringVar(&l.at, "at", "", "the present `instant`, RFC 3339 with an offset (default now)")
+	f.StringSliceVar(&l.only, "check", nil, "only these `checks`")
+	f.StringSliceVar(&l.disabled, "disable", nil, "not these `checks`")
+	f.BoolVar(&l.catalog, "catalog", false, "lint the catalogue as well")
+	f.StringVar(&l.failOn, "fail-on", "error", "exit with 3 from this `severity` on: error, warning or info")
+	f.BoolVar(&l.asJSON, "json", false, "print JSON")
+	f.StringVar(&l.sarif, "sarif", "", "also write SARIF 2.1.0 to this `file`, - is standard output")
 	f.BoolVar(&list, "list", false, "list the checks")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if list {
 			return listChecks(cmd.OutOrStdout())
 		}
-		if !slices.Contains(severities, lint.Severity(failOn)) {
-			return invalid(fmt.Errorf("--fail-on %q is no severity", failOn), "error, warning or info")
-		}
-		if asJSON && sarif == "-" {
-			return invalid(errors.New("--json and --sarif - are both for standard output"), "--sarif names a file")
-		}
-		for _, name := range slices.Concat(only, disabled) {
-			if err := knownCheck(name); err != nil {
-				return err
-			}
+		if err := l.check(); err != nil {
+			return err
 		}
 		cfg, err := config.Load(cmd.Flags())
 		if err != nil {
@@ -64,45 +56,79 @@ func newLint() *cobra.Command {
 		if len(args) == 1 {
 			choosePolicy(&cfg.Policy, args[0])
 		}
-		l := law{cfg: cfg}
-		p, err := l.build(nil)
+		found, err := l.find(cfg)
 		if err != nil {
 			return err
 		}
-		s := &lint.Subject{Policy: p, Now: time.Now(), MaxAge: cfg.Policy.MaxAge, Catalog: whole}
-		if s.Now, err = instantOr("at", at, s.Now); err != nil {
-			return err
-		}
-		found := lint.Run(s, func(check string) bool {
-			return (len(only) == 0 || slices.Contains(only, check)) && !slices.Contains(disabled, check)
-		})
-		texts := newExcerpts(&l)
-		if found, err = texts.unsilenced(found); err != nil {
-			return err
-		}
-		out := &findings{list: found, texts: texts}
-		write := out.writeText
-		switch {
-		case sarif == "-":
-			write = out.writeSARIF
-		case asJSON:
-			write = out.writeJSON
-		}
-		if sarif != "" && sarif != "-" {
-			to := output{flag: "sarif", name: sarif}
-			if err := to.write(nil, out.writeSARIF); err != nil {
-				return err
-			}
-		}
-		if err := write(cmd.OutOrStdout()); err != nil {
-			return failed(err, "")
-		}
-		if out.worst(lint.Severity(failOn)) {
-			return &codedError{code: exitMatched}
-		}
-		return nil
+		return l.tell(cmd.OutOrStdout(), found)
 	}
 	return cmd
+}
+
+// linter is what lint is asked for.
+type linter struct {
+	at, failOn, sarif string
+	only, disabled    []string
+	asJSON, catalog   bool
+}
+
+// check refuses what cannot be asked for.
+func (l *linter) check() error {
+	if !slices.Contains(severities, lint.Severity(l.failOn)) {
+		return invalid(fmt.Errorf("--fail-on %q is no severity", l.failOn), "error, warning or info")
+	}
+	if l.asJSON && l.sarif == "-" {
+		return invalid(errors.New("--json and --sarif - are both for standard output"), "--sarif names a file")
+	}
+	for _, name := range slices.Concat(l.only, l.disabled) {
+		if err := knownCheck(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// find runs the checks that are wanted on the policy that is configured.
+func (l *linter) find(cfg *config.Config) (*findings, error) {
+	from := law{cfg: cfg}
+	p, err := from.build(nil)
+	if err != nil {
+		return nil, err
+	}
+	s := &lint.Subject{Policy: p, MaxAge: cfg.Policy.MaxAge, Catalog: l.catalog}
+	if s.Now, err = instantOr("at", l.at, time.Now()); err != nil {
+		return nil, err
+	}
+	found := lint.Run(s, func(check string) bool {
+		return (len(l.only) == 0 || slices.Contains(l.only, check)) && !slices.Contains(l.disabled, check)
+	})
+	texts := newExcerpts(&from)
+	found, err = texts.unsilenced(found)
+	return &findings{list: found, texts: texts}, err
+}
+
+// tell writes what was found. The error is that of --fail-on, too.
+func (l *linter) tell(stdout io.Writer, found *findings) error {
+	write := found.writeText
+	switch {
+	case l.sarif == "-":
+		write = found.writeSARIF
+	case l.asJSON:
+		write = found.writeJSON
+	}
+	if l.sarif != "" && l.sarif != "-" {
+		to := output{flag: "sarif", name: l.sarif}
+		if err := to.write(nil, found.writeSARIF); err != nil {
+			return err
+		}
+	}
+	if err := write(stdout); err != nil {
+		return failed(err, "")
+	}
+	if found.worst(lint.Severity(l.failOn)) {
+		return &codedError{code: exitMatched}
+	}
+	return nil
 }
 
 // severities in order, the worst first.

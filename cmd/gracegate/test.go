@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,8 +20,8 @@ import (
 
 func newTest() *cobra.Command {
 	var t tester
-	var run, name, junit string
-	var boundaries, tap bool
+	var run, name string
+	var boundaries bool
 	cmd := &cobra.Command{
 		Use:   "test FILE|DIR...",
 		Short: "Ask a policy the questions of scenario files, and compare the answers",
@@ -34,8 +35,8 @@ func newTest() *cobra.Command {
 	f := cmd.Flags()
 	config.AddFlags(f, config.GroupPolicy)
 	f.StringVar(&run, "run", "", "only cases whose name, host or URL the regular `expression` matches")
-	f.BoolVar(&tap, "tap", false, "print the Test Anything Protocol, version 14")
-	f.StringVar(&junit, "junit", "", "also write JUnit XML to this `file`, - is standard output")
+	f.BoolVar(&t.tap, "tap", false, "print the Test Anything Protocol, version 14")
+	f.StringVar(&t.junit, "junit", "", "also write JUnit XML to this `file`, - is standard output")
 	f.BoolVar(&t.coverage, "coverage", false, "tell what of the policy the cases rest on, and what none does")
 	f.Float64Var(&t.minCoverage, "min-coverage", 0, "exit with 3 if the cases rest on less than this `percentage` of the policy")
 	f.BoolVar(&boundaries, "boundaries", false, "write a scenario file of every instant of the policy")
@@ -45,7 +46,6 @@ func newTest() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		t.cfg = cfg
 		if boundaries {
 			if len(args) > 0 {
 				return invalid(fmt.Errorf("--boundaries takes no files, not %q", args[0]), "--policy-file names the policy")
@@ -55,38 +55,18 @@ func newTest() *cobra.Command {
 		if len(args) == 0 {
 			return invalid(errors.New("test takes scenario files"), "gracegate test --boundaries writes one")
 		}
-		if t.minCoverage < 0 || t.minCoverage > 100 {
-			return invalid(fmt.Errorf("--min-coverage %v is no percentage", t.minCoverage), "a number from 0 to 100")
-		}
-		if tap && junit == "-" {
-			return invalid(errors.New("--tap and --junit - are both for standard output"), "--junit names a file")
-		}
 		if t.run, err = regexp.Compile(run); err != nil {
 			return invalid(fmt.Errorf("--run %q: %w", run, err), "a regular expression as Go has them")
 		}
+		if err := t.check(); err != nil {
+			return err
+		}
+		t.cfg = cfg
 		if err := t.load(args); err != nil {
 			return err
 		}
 		t.ask()
-		report := t.writeText
-		if tap {
-			report = t.writeTAP
-		}
-		if junit == "-" {
-			report = t.writeJUnit
-		} else if junit != "" {
-			to := output{flag: "junit", name: junit}
-			if err := to.write(nil, t.writeJUnit); err != nil {
-				return err
-			}
-		}
-		if err := report(cmd.OutOrStdout()); err != nil {
-			return failed(err, "")
-		}
-		if t.failures() > 0 || t.minCoverage > 0 && t.covered.percentage() < t.minCoverage {
-			return &codedError{code: exitMatched}
-		}
-		return nil
+		return t.tell(cmd.OutOrStdout())
 	}
 	return cmd
 }
@@ -95,6 +75,8 @@ func newTest() *cobra.Command {
 type tester struct {
 	cfg         *config.Config
 	run         *regexp.Regexp
+	tap         bool
+	junit       string
 	coverage    bool
 	minCoverage float64
 
@@ -110,6 +92,17 @@ type scenario struct {
 	policy *policy.Policy
 	wrong  []string
 	got    policy.Explanation
+}
+
+// check refuses what cannot be asked for.
+func (t *tester) check() error {
+	if t.minCoverage < 0 || t.minCoverage > 100 {
+		return invalid(fmt.Errorf("--min-coverage %v is no percentage", t.minCoverage), "a number from 0 to 100")
+	}
+	if t.tap && t.junit == "-" {
+		return invalid(errors.New("--tap and --junit - are both for standard output"), "--junit names a file")
+	}
+	return nil
 }
 
 // load reads all files, and compiles the policies that they ask. All mistakes are returned at once.
@@ -246,6 +239,30 @@ func (t *tester) ask() {
 		}
 		t.covered.rests(s.got.Reasons)
 	}
+}
+
+// tell writes what came of it. The error is that of a case that failed, too, and of too little that is covered.
+func (t *tester) tell(stdout io.Writer) error {
+	write := t.writeText
+	switch {
+	case t.tap:
+		write = t.writeTAP
+	case t.junit == "-":
+		write = t.writeJUnit
+	}
+	if t.junit != "" && t.junit != "-" {
+		to := output{flag: "junit", name: t.junit}
+		if err := to.write(nil, t.writeJUnit); err != nil {
+			return err
+		}
+	}
+	if err := write(stdout); err != nil {
+		return failed(err, "")
+	}
+	if t.failures() > 0 || t.minCoverage > 0 && t.covered.percentage() < t.minCoverage {
+		return &codedError{code: exitMatched}
+	}
+	return nil
 }
 
 func (t *tester) failures() (n int) {
