@@ -47,7 +47,7 @@ func caCommand(use, short string, run func(cmd *cobra.Command, cfg *config.Confi
 
 // zonesOf are the names that the policy of a configuration could block.
 func zonesOf(cfg *config.Config) ([]host.Name, error) {
-	p, err := (&law{cfg: cfg}).build(nil)
+	p, err := loadPolicy(cfg)
 	if err != nil {
 		return nil, err
 	}

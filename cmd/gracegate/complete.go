@@ -83,7 +83,7 @@ func fromPolicy(names func(*policy.Policy) []string) cobra.CompletionFunc {
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		p, err := (&law{cfg: cfg}).build(nil)
+		p, err := loadPolicy(cfg)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}

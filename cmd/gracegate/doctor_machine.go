@@ -94,7 +94,7 @@ type examination struct {
 
 func newExamination(m *machine, cfg *config.Config) *examination {
 	x := &examination{machine: m, cfg: cfg, now: time.Now()}
-	x.policy = sync.OnceValues(func() (*policy.Policy, error) { return (&law{cfg: cfg}).build(nil) })
+	x.policy = sync.OnceValues(func() (*policy.Policy, error) { return loadPolicy(cfg) })
 	x.table = sync.OnceValues(x.loadTable)
 	x.sockets = sync.OnceValues(x.listeningSockets)
 	x.gateway = sync.OnceValue(x.findGateway)

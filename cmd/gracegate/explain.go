@@ -226,62 +226,7 @@ func parseAt(name, text string) (time.Time, error) {
 // facts are what the road would see of the request: all of a plain one, and the authority and hello of one by https.
 func (q *question) facts() (policy.Facts, error) {
 	f := policy.Facts{User: q.User, Method: q.Method, Scheme: "https", Stage: policy.StageHello}
-	switch q.Clock {
-	case "", policy.ClockTrusted.String():
-	case policy.ClockUntrusted.String():
-		f.Clock = policy.ClockUntrusted
-	default:
-		return f, invalid(fmt.Errorf("clock %q is no state of it", q.Clock), "trusted or untrusted")
-	}
-	if q.Method != "" && !httpguts.ValidHeaderFieldName(q.Method) { // both are tokens
-		return f, invalid(fmt.Errorf("method %q is none", q.Method), "a word such as GET, without blanks")
-	}
-	if strings.ContainsFunc(q.User, unicode.IsControl) {
-		return f, invalid(fmt.Errorf("user %q has a control character", q.User), "the name of a user, as clients.auth has it")
-	}
-	target, defaultPort := q.Host, uint16(443)
-	if (q.URL == "") == (q.Host == "") {
-		return f, invalid(errors.New("a question has a url or a host"), `{"url": "http://..."} or {"host": "..."}`)
-	}
-	if q.URL != "" {
-		scheme, rest, _ := strings.Cut(q.URL, "://")
-		switch strings.ToLower(scheme) {
-		case "http":
-			f.Scheme, f.Stage, defaultPort = "http", policy.StageRequest, 80
-		case "https":
-		default:
-			return f, invalid(fmt.Errorf("url %q is neither http:// nor https://", q.URL), "the proxy carries http and, by CONNECT, TLS")
-		}
-		path := "/"
-		if i := strings.IndexAny(rest, "/?#"); i >= 0 {
-			rest, path = rest[:i], rest[i:]
-		}
-		target = rest
-		var clean bool
-		if f.Path, f.PathAgain, clean = policy.ReadPath(path); !clean {
-			return f, invalid(fmt.Errorf("url %q has a path that cannot be read, or not in one way", q.URL),
-				`percent-encode with two hex digits, no control characters, and no ".." beside empty, encoded or parameterised segments`)
-		}
-	}
-	var err error
-	if f.Authority, f.Port, err = host.ParseAuthority(target); err != nil {
-		return f, invalid(err, "a host name or address, with :PORT if it is not the usual one")
-	}
-	if f.Port == 0 {
-		f.Port = defaultPort
-	}
-	if q.Client != "" {
-		if f.Client, err = netip.ParseAddr(q.Client); err != nil {
-			return f, invalid(fmt.Errorf("client %q is no address", q.Client), "an IPv4 or IPv6 address; mac names a device, and user a user")
-		}
-		f.Client = host.ClientAddr(f.Client)
-	}
-	if q.MAC != "" {
-		if f.MAC, err = host.ParseMAC(q.MAC); err != nil {
-			return f, invalid(err, "write 00:16:3e:aa:bb:cc")
-		}
-	}
-	fill := []func(*policy.Facts) error{q.hello}
+	fill := []func(*policy.Facts) error{q.words, q.place, q.asker, q.hello}
 	if q.Intercepted {
 		fill = append(fill, q.inside)
 	}
@@ -294,6 +239,76 @@ func (q *question) facts() (policy.Facts, error) {
 		}
 	}
 	return f, nil
+}
+
+// words fills in the state of the clock, and checks what is taken as it stands.
+func (q *question) words(f *policy.Facts) error {
+	switch q.Clock {
+	case "", policy.ClockTrusted.String():
+	case policy.ClockUntrusted.String():
+		f.Clock = policy.ClockUntrusted
+	default:
+		return invalid(fmt.Errorf("clock %q is no state of it", q.Clock), "trusted or untrusted")
+	}
+	if q.Method != "" && !httpguts.ValidHeaderFieldName(q.Method) { // both are tokens
+		return invalid(fmt.Errorf("method %q is none", q.Method), "a word such as GET, without blanks")
+	}
+	if strings.ContainsFunc(q.User, unicode.IsControl) {
+		return invalid(fmt.Errorf("user %q has a control character", q.User), "the name of a user, as clients.auth has it")
+	}
+	return nil
+}
+
+// place fills in where the request goes: scheme, authority, port and path.
+func (q *question) place(f *policy.Facts) error {
+	if (q.URL == "") == (q.Host == "") {
+		return invalid(errors.New("a question has a url or a host"), `{"url": "http://..."} or {"host": "..."}`)
+	}
+	target, defaultPort := q.Host, uint16(443)
+	if q.URL != "" {
+		scheme, rest, _ := strings.Cut(q.URL, "://")
+		switch strings.ToLower(scheme) {
+		case "http":
+			f.Scheme, f.Stage, defaultPort = "http", policy.StageRequest, 80
+		case "https":
+		default:
+			return invalid(fmt.Errorf("url %q is neither http:// nor https://", q.URL), "the proxy carries http and, by CONNECT, TLS")
+		}
+		path := "/"
+		if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+			rest, path = rest[:i], rest[i:]
+		}
+		target = rest
+		var clean bool
+		if f.Path, f.PathAgain, clean = policy.ReadPath(path); !clean {
+			return invalid(fmt.Errorf("url %q has a path that cannot be read, or not in one way", q.URL),
+				`percent-encode with two hex digits, no control characters, and no ".." beside empty, encoded or parameterised segments`)
+		}
+	}
+	var err error
+	if f.Authority, f.Port, err = host.ParseAuthority(target); err != nil {
+		return invalid(err, "a host name or address, with :PORT if it is not the usual one")
+	}
+	if f.Port == 0 {
+		f.Port = defaultPort
+	}
+	return nil
+}
+
+// asker fills in the client's addresses.
+func (q *question) asker(f *policy.Facts) (err error) {
+	if q.Client != "" {
+		if f.Client, err = netip.ParseAddr(q.Client); err != nil {
+			return invalid(fmt.Errorf("client %q is no address", q.Client), "an IPv4 or IPv6 address; mac names a device, and user a user")
+		}
+		f.Client = host.ClientAddr(f.Client)
+	}
+	if q.MAC != "" {
+		if f.MAC, err = host.ParseMAC(q.MAC); err != nil {
+			return invalid(err, "write 00:16:3e:aa:bb:cc")
+		}
+	}
+	return nil
 }
 
 // inside fills in what is seen of a request by https that is intercepted.

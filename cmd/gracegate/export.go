@@ -54,8 +54,7 @@ func newExport() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		l := law{cfg: cfg}
-		p, err := l.build(nil)
+		p, err := loadPolicy(cfg)
 		if err != nil {
 			return err
 		}

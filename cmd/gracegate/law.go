@@ -52,6 +52,9 @@ func (l *law) build(*policy.Policy) (*policy.Policy, error) {
 	return p, err
 }
 
+// loadPolicy builds the policy that is configured, for a command that asks it.
+func loadPolicy(cfg *config.Config) (*policy.Policy, error) { return (&law{cfg: cfg}).build(nil) }
+
 // compile compiles the operator's files with the catalogue as it is now. The error has all mistakes, among them those of files that
 // could not be read.
 func (l *law) compile(files operatorFiles, unread policy.Problems) (*policy.Policy, error) {

@@ -45,7 +45,7 @@ func newPAC() *cobra.Command {
 			return invalid(err, "--proxy names the gateway as clients reach it, such as gw.example.org:3128")
 		}
 		if only != "" {
-			p, err := (&law{cfg: cfg}).build(nil)
+			p, err := loadPolicy(cfg)
 			if err != nil {
 				return err
 			}

@@ -137,7 +137,7 @@ func (q *reportQuestion) options(now time.Time) (*reports.Options, error) {
 
 // makeReport reads the record under the policy that is configured.
 func makeReport(ctx context.Context, cfg *config.Config, o *reports.Options, open openSource, verify bool) (r *reports.Report, err error) {
-	p, err := (&law{cfg: cfg}).build(nil)
+	p, err := loadPolicy(cfg)
 	if err != nil {
 		return nil, err
 	}

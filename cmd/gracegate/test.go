@@ -188,8 +188,7 @@ func (t *tester) policyFor(file, named string) (*policy.Policy, error) {
 	if p := t.policies[named]; p != nil {
 		return p, nil
 	}
-	l := law{cfg: &cfg}
-	p, err := l.build(nil)
+	p, err := loadPolicy(&cfg)
 	t.policies[named] = p
 	return p, err
 }

@@ -18,8 +18,7 @@ import (
 
 // writeBoundaries writes the scenario file of every instant of the configured policy.
 func writeBoundaries(cfg *config.Config, to output, stdout io.Writer) error {
-	l := law{cfg: cfg}
-	p, err := l.build(nil)
+	p, err := loadPolicy(cfg)
 	if err != nil {
 		return err
 	}

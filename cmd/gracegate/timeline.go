@@ -97,8 +97,7 @@ func showTimeline(w io.Writer, t *timeline.Timeline, asJSON bool, picture string
 
 // loadKnownAt compiles the policy as it would be if nothing later had been published; without an instant, as it is.
 func loadKnownAt(cfg *config.Config, horizon string) (*policy.Policy, error) {
-	l := law{cfg: cfg}
-	p, err := l.build(nil)
+	p, err := loadPolicy(cfg)
 	if err != nil {
 		return nil, err
 	}
