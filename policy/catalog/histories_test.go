@@ -1,7 +1,6 @@
 package catalog_test
 
 import (
-	"bytes"
 	"fmt"
 	"iter"
 	"net/netip"
@@ -11,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/gracegate/gracegate/policy"
 	"github.com/gracegate/gracegate/policy/host"
@@ -30,21 +27,7 @@ type history struct {
 	alone   bool
 	catalog *policy.Catalog
 	op      policy.Operator
-	cases   []historyCase
-}
-
-// historyCase is a question and what is expected of the answer: a null stands for none, and what is absent is not compared. A
-// host is one of TLS, seen as far as its hello; of a url all is seen, as if what speaks TLS had been intercepted.
-type historyCase struct {
-	Name      string
-	At        string
-	AsKnownAt string `yaml:"as-known-at"`
-	Client    string
-	User      string
-	Host      string
-	URL       string
-	SNI       string
-	Expect    map[string]*string
+	cases   []source.Case // a host is one of TLS, seen as far as its hello; of a url all is seen, as if what speaks TLS had been intercepted
 }
 
 // TestHistories decides what every history asks.
@@ -105,14 +88,11 @@ func loadHistory(t *testing.T, dir string) *history {
 	}
 	h.op = op
 
-	file := readFile(t, filepath.Join(dir, "cases.yaml"))
-	var text struct{ Cases []historyCase }
-	d := yaml.NewDecoder(bytes.NewReader(file.Data))
-	d.KnownFields(true)
-	if err := d.Decode(&text); err != nil {
-		t.Fatalf("%s: %v", file.Name, err)
+	list, problems := source.ReadScenarios(readFile(t, filepath.Join(dir, "cases.yaml")))
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
 	}
-	h.cases = text.Cases
+	h.cases = list.Cases
 	return h
 }
 
@@ -173,15 +153,18 @@ func (h *history) failures(t *testing.T, restrictions []policy.Restriction) iter
 			yield(err.Error())
 			return
 		}
-		known := map[string]*policy.Policy{"": p}
+		known := map[time.Time]*policy.Policy{}
 		for i := range h.cases {
-			q := &h.cases[i]
-			if known[q.AsKnownAt] == nil {
-				if known[q.AsKnownAt], err = p.WithHorizon(policy.Horizon{At: parse(t, q.AsKnownAt)}); err != nil {
-					t.Fatal(err)
+			q, asked := &h.cases[i], p
+			if q.AsKnownAt != nil {
+				if asked = known[q.AsKnownAt.At]; asked == nil {
+					if asked, err = p.WithHorizon(policy.Horizon{At: q.AsKnownAt.At}); err != nil {
+						t.Fatal(err)
+					}
+					known[q.AsKnownAt.At] = asked
 				}
 			}
-			for _, wrong := range q.failures(t, known[q.AsKnownAt]) {
+			for _, wrong := range failures(t, q, asked) {
 				if !yield(wrong) {
 					return
 				}
@@ -190,32 +173,30 @@ func (h *history) failures(t *testing.T, restrictions []policy.Restriction) iter
 	}
 }
 
-func (q *historyCase) failures(t *testing.T, p *policy.Policy) (wrong []string) {
+func failures(t *testing.T, q *source.Case, p *policy.Policy) (wrong []string) {
 	t.Helper()
-	if len(q.Expect) == 0 {
-		t.Fatalf("%s: expects nothing", q.Name)
-	}
-	f := q.facts(t)
-	e := p.Explain(parse(t, q.At), &f)
-	for what, want := range q.Expect {
-		if got := answers(t, &e, what); got != valueOr(want, "none") {
-			wrong = append(wrong, fmt.Sprintf("%s: %s is %s, want %s", q.Name, what, got, valueOr(want, "none")))
+	f := factsOf(t, q)
+	e := p.Explain(q.At.At, &f)
+	for _, x := range q.Expect {
+		got, want := answers(t, &e, x.Key), strings.Join(x.Values, " ")
+		if got != want {
+			wrong = append(wrong, fmt.Sprintf("%s: %s is %q, want %q", q.Name, x.Key, got, want))
 		}
-	}
-	if id := q.Expect["restriction"]; id != nil && !slices.ContainsFunc(e.Reasons, func(r policy.Reason) bool {
-		return r.Decisive && r.Restriction == *id && r.Pos.Line > 0 && r.Source != nil
-	}) {
-		wrong = append(wrong, fmt.Sprintf("%s: no decisive reason has %s with its place and its source", q.Name, *id))
+		if x.Key == "restriction" && want != "" && !slices.ContainsFunc(e.Reasons, func(r policy.Reason) bool {
+			return r.Decisive && r.Restriction == want && r.Pos.Line > 0 && r.Source != nil
+		}) {
+			wrong = append(wrong, fmt.Sprintf("%s: no decisive reason has %s with its place and its source", q.Name, want))
+		}
 	}
 	return wrong
 }
 
-// answers gives what a case can compare, in the words of its file.
+// answers gives what a case can compare, in the words of its file; nothing stands for none.
 func answers(t *testing.T, e *policy.Explanation, what string) string {
 	t.Helper()
 	instantOr := func(at time.Time, ok bool) string {
 		if !ok {
-			return "none"
+			return ""
 		}
 		return instant.Format(at)
 	}
@@ -227,27 +208,25 @@ func answers(t *testing.T, e *policy.Explanation, what string) string {
 	case "would":
 		return e.Would.String()
 	case "need":
-		need := e.Need.String()
-		return valueOr(&need, "none")
+		return e.Need.String()
 	case "restriction":
 		if c := e.Cause(); c.Kind == "restriction" {
 			return c.ID
 		}
-		return "none"
+		return ""
 	case "channels":
 		words := make([]string, len(e.Channels))
 		for i, c := range e.Channels {
 			words[i] = c.String()
 		}
-		text := strings.Join(words, " ")
-		return valueOr(&text, "none")
+		return strings.Join(words, " ")
 	case "from":
 		for _, r := range e.Reasons {
 			if r.Decisive && r.Restriction != "" && r.From != nil {
 				return instant.Format(r.From.At)
 			}
 		}
-		return "none"
+		return ""
 	case "next-change":
 		return instantOr(e.NextChange())
 	case "next-block":
@@ -257,14 +236,7 @@ func answers(t *testing.T, e *policy.Explanation, what string) string {
 	return ""
 }
 
-func valueOr(s *string, none string) string {
-	if s == nil || *s == "" {
-		return none
-	}
-	return *s
-}
-
-func (q *historyCase) facts(t *testing.T) policy.Facts {
+func factsOf(t *testing.T, q *source.Case) policy.Facts {
 	t.Helper()
 	f := policy.Facts{User: q.User, Scheme: "https", Stage: policy.StageHello, Port: 443, Hello: policy.HelloWithName}
 	authority := q.Host

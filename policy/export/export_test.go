@@ -115,14 +115,15 @@ func TestEveryFormatMeansWhatDecideSays(t *testing.T) {
 	t.Parallel()
 	for name, file := range map[string]source.File{"builtin": catalog.Builtin(), "mixed": {Name: "policy.yaml", Data: []byte(mixed)}} {
 		p := compile(t, file)
+		around := namesAround(p)
 		for _, when := range []string{"2020-01-01T00:00:00Z", "2024-09-29T03:59:59Z", "2024-09-29T04:00:00Z", "2026-01-01T00:00:00Z"} {
 			now := at(t, when)
-			r := export.List(p, now, p.Askers()[0], "all")
+			r := export.List(p, now, policy.Asker{}, "all")
 			for format, read := range interpreters {
 				text, cannot := written(t, format, &r)
 				blocks, asked, blocked := read(text), 0, 0
-				for _, n := range namesAround(p) {
-					f := (&policy.Destination{Host: n, Port: 443}).Facts(&p.Askers()[0])
+				for _, n := range around {
+					f := (&policy.Destination{Host: n, Port: 443}).Facts(&policy.Asker{})
 					want := p.Decide(now, &f).Verdict == policy.Block
 					asked++
 					if want {

@@ -27,10 +27,10 @@ const maxTokens = 255
 // ParsePattern compiles a path pattern. It is compared with the whole of a path as [CleanPath] returns it, byte by byte
 // and with regard to case:
 //
-//   - any number of bytes, also none, but no "/"
-//     **       any number of bytes, also none and also "/"
-//     ?        one byte other than "/"
-//     [a-z_]   one byte of those listed; ASCII only, ranges go upwards, a "-" that is meant comes first or last
+//	**       any number of bytes, also none and also "/"
+//	*        any number of bytes, also none, but no "/"
+//	?        one byte other than "/"
+//	[a-z_]   one byte of those listed; ASCII only, ranges go upwards, a "-" that is meant comes first or last
 //
 // All else stands for itself; a special character does so in a class of its own: "[*]". So "/v6/**" matches "/v6/" and all
 // below it, and not "/v6". A pattern starts with "/". What could match no cleaned path, or means something in other

@@ -71,7 +71,7 @@ var place = regexp.MustCompile(`^-?[0-9]+(\.[0-9])?$`)
 // drawn again, and has nothing outside its frame.
 func TestPicturesAreSound(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(12) {
+	for seed := range uint64(6) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		p := randomPolicy(t, r)
 		opts := &timeline.Options{At: mustTime("2025-01-01T00:00:00Z")}
