@@ -31,16 +31,9 @@ func compareTexts(old, new *policy.Policy) []textChange {
 			add("restriction", pair[0].ID, fmt.Sprintf("mode %s, then %s", a, b))
 		}
 	}
-	same := func(kind string) func(id, change string) {
-		return func(id, change string) { add(kind, id, change) }
-	}
-	a, b := old.Operator(), new.Operator()
-	compareLists(old.Catalog().Vendors, new.Catalog().Vendors, func(v policy.Vendor) string { return v.ID }, same("vendor"))
-	compareLists(a.Sites, b.Sites, func(s policy.Site) string { return s.Name }, same("site"))
-	compareLists(a.Persons, b.Persons, func(p policy.Person) string { return p.Name }, same("person"))
-	compareLists(a.Rules, b.Rules, func(r policy.Rule) string { return r.ID }, same("rule"))
-	compareLists(a.Waivers, b.Waivers, func(w policy.Waiver) string { return w.ID }, same("waiver"))
-	compareSettings(&a.Settings, &b.Settings, same("setting"))
+	vendor := func(v policy.Vendor) string { return v.ID }
+	compareLists(old.Catalog().Vendors, new.Catalog().Vendors, vendor, func(id, change string) { add("vendor", id, change) })
+	compareOperators(old.Operator(), new.Operator(), add)
 	return list
 }
 
@@ -92,32 +85,4 @@ func revised(old, new *policy.Restriction) []string {
 		}
 	}
 	return list
-}
-
-// compareSettings tells which settings differ, in the words of the file.
-func compareSettings(a, b *policy.Settings, tell func(id, change string)) {
-	multi := map[bool]string{false: "any", true: "all"}
-	floor := map[policy.Verdict]string{policy.Allow: "warn", policy.Block: "block"}
-	for _, s := range []struct {
-		id       string
-		old, new any
-	}{
-		{"mode", a.Mode, b.Mode},
-		{"default", a.Default, b.Default},
-		{"multi-channel", multi[a.AllOf], multi[b.AllOf]},
-		{"after-floor", floor[a.AfterFloor], floor[b.AfterFloor]},
-		{"block-page", a.BlockPage, b.BlockPage},
-		{"warn-before", a.WarnBefore, b.WarnBefore},
-		{"unseen.address", a.Unseen.Address, b.Unseen.Address},
-		{"unseen.no-sni", a.Unseen.NoSNI, b.Unseen.NoSNI},
-		{"unseen.not-tls", a.Unseen.NotTLS, b.Unseen.NotTLS},
-		{"unseen.ech", a.Unseen.ECH, b.Unseen.ECH},
-		{"unseen.mismatch", a.Unseen.Mismatch, b.Unseen.Mismatch},
-		{"unseen.unreadable", a.Unseen.Unreadable, b.Unseen.Unreadable},
-		{"unseen.request", a.Unseen.Request, b.Unseen.Request},
-	} {
-		if s.old != s.new {
-			tell(s.id, fmt.Sprintf("%v, then %v", s.old, s.new))
-		}
-	}
 }

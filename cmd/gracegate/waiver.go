@@ -215,9 +215,8 @@ func prefixed(prefix string, list []string) []string {
 	return out
 }
 
-// whatText says what a waiver lets pass.
-func whatText(w *policy.Waiver) string {
-	t := &w.Target
+// targetText says what a waiver lets pass, or what a rule is about.
+func targetText(t *policy.Target) string {
 	if t.Vendor == "" {
 		return strings.Join(slices.Concat(prefixed("host ", texts(t.Hosts)), prefixed("zone ", texts(t.Zones))), ", ")
 	}

@@ -70,7 +70,7 @@ func (d *waiverDesk) add(w *source.WaiverText) (said string, err error) {
 	}
 	for i := range p.Operator().Waivers {
 		if added := &p.Operator().Waivers[i]; added.ID == w.ID {
-			said = fmt.Sprintf("added      %s to %s\nfor        %s\npasses     %s\nuntil      %s\n", w.ID, home.Name, whoText(added), whatText(added),
+			said = fmt.Sprintf("added      %s to %s\nfor        %s\npasses     %s\nuntil      %s\n", w.ID, home.Name, whoText(added), targetText(&added.Target),
 				zoned(added.Until.At, added.Until.Zone))
 		}
 	}

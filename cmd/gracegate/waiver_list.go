@@ -155,7 +155,7 @@ func (l *waiverList) table(b *strings.Builder, list []listedWaiver) {
 				last = instant.Format(use.Last)
 			}
 		}
-		row(w.ID, w.state, whoText(w.Waiver), whatText(w.Waiver), from, instant.Format(w.Until.At), uses, last, w.Owner, w.Reason)
+		row(w.ID, w.state, whoText(w.Waiver), targetText(&w.Target), from, instant.Format(w.Until.At), uses, last, w.Owner, w.Reason)
 	}
 	_ = t.Flush() // likewise
 }
