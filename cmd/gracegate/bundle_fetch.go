@@ -132,8 +132,12 @@ func readBundleFile(name string) ([]byte, error) {
 	return data, nil
 }
 
-// looksLikeBundle tells whether a file is a bundle rather than a policy, or something else.
+// looksLikeBundle tells whether a file is a bundle rather than a policy, or something else. What is no regular file is not looked into,
+// since a pipe can be read but once: it is none.
 func looksLikeBundle(name string) bool {
+	if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
+		return false
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return false

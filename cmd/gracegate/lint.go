@@ -91,7 +91,11 @@ func (l *linter) check() error {
 // find runs the checks that are wanted on the policy that is configured.
 func (l *linter) find(cfg *config.Config) (*findings, error) {
 	from := law{cfg: cfg}
-	p, err := from.build(nil)
+	files, unread, err := from.operatorFiles()
+	if err != nil {
+		return nil, err
+	}
+	p, err := from.compile(files, unread)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +106,7 @@ func (l *linter) find(cfg *config.Config) (*findings, error) {
 	found := lint.Run(s, func(check string) bool {
 		return (len(l.only) == 0 || slices.Contains(l.only, check)) && !slices.Contains(l.disabled, check)
 	})
-	texts := newExcerpts(&from)
+	texts := newExcerpts(files)
 	found, err = texts.unsilenced(found)
 	return &findings{list: found, texts: texts}, err
 }
@@ -161,12 +165,8 @@ func (f *findings) worst(than lint.Severity) bool {
 type excerpts struct{ files map[string][]string }
 
 // newExcerpts takes the operator's files as they were compiled; those of a catalogue's directory are read when they are needed.
-func newExcerpts(l *law) *excerpts {
+func newExcerpts(files operatorFiles) *excerpts {
 	x := &excerpts{files: map[string][]string{}}
-	files, _, err := l.operatorFiles()
-	if err != nil { // it was compiled: all could be read
-		return x
-	}
 	put := func(name string, text []byte) { x.files[name] = strings.Split(string(text), "\n") }
 	if b := files.bundle; b != nil {
 		for _, m := range b.Members {
