@@ -16,10 +16,14 @@ import (
 // Key is a public key of minisign, made by [ParseKey].
 type Key struct{ key minisign.PublicKey }
 
-// ParseKey reads a public key: the text of its file, or the key alone, as minisign takes it behind -P.
+// ParseKey reads a public key: the text of its file, or the key alone, as minisign takes it behind -P. A text of more than one is an error.
 func ParseKey(text string) (Key, error) {
+	text = strings.TrimSpace(text)
+	if first, rest, ok := strings.Cut(text, "\n"); ok && strings.HasPrefix(first, untrustedComment) {
+		text = strings.TrimSpace(rest)
+	}
 	var k Key
-	if err := k.key.UnmarshalText([]byte(strings.TrimSpace(text))); err != nil {
+	if err := k.key.UnmarshalText([]byte(text)); err != nil || k.String() != text { // of several lines the library takes one
 		return Key{}, errors.New("no public key of minisign")
 	}
 	return k, nil

@@ -30,7 +30,11 @@ func TestKeysAreReadBack(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	for _, text := range []string{"", "RWQ", "untrusted comment: x\n", key.Public().String()[1:]} {
+	two := testKey(t, 1).Public()
+	for _, text := range []string{
+		"", "RWQ", "untrusted comment: x\n", key.Public().String()[1:], key.Public().String() + "\n" + two.String(),
+		string(key.Public().File()) + string(two.File()), string(key.Public().File()) + two.String(),
+	} {
 		if _, err := ParseKey(text); err == nil {
 			t.Errorf("%q is a key", text)
 		}
