@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/gracegate/gracegate/config"
@@ -100,7 +101,8 @@ func (r *bundleRoad) get(ctx context.Context, known string) (data []byte, etag s
 	case resp.StatusCode == http.StatusNotModified && known != "":
 		return nil, known, nil
 	case resp.StatusCode != http.StatusOK:
-		return nil, "", fmt.Errorf("it answers %s", resp.Status)
+		// Not in the words of the server, which may be any.
+		return nil, "", fmt.Errorf("it answers %s", strings.TrimSpace(fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))))
 	}
 	data, err = readBounded(resp.Body)
 	return data, resp.Header.Get("ETag"), err

@@ -73,14 +73,24 @@ func TestFetchFails(t *testing.T) {
 			}
 		}
 	})
+	mux.HandleFunc("/terminal", func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = conn.Write([]byte("HTTP/1.1 599 \x1b]0;owned\a" + strings.Repeat("x", 10_000) + "\r\nContent-Length: 0\r\n\r\n"))
+		_ = conn.Close()
+	})
 	s := startPublisher(mux)
 	defer s.Close()
 	for path, says := range map[string]string{
 		"/404": "it answers 404 Not Found", "/304": "it answers 304 Not Modified", "/cut": "unexpected EOF",
 		"/http": "which is not https", "/loop": "it leads on and on",
+		"/terminal": "cannot be fetched: it answers 599",
 	} {
 		_, _, err := roadTo(t, s, path).fetch(t.Context(), "")
-		if _, ok := errors.AsType[*unreachableError](err); !ok || !strings.Contains(err.Error(), says) {
+		if _, ok := errors.AsType[*unreachableError](err); !ok || !strings.Contains(err.Error(), says) || len(err.Error()) > 200 {
 			t.Errorf("%s: %v, want %s", path, err, says)
 		}
 	}
