@@ -21,13 +21,15 @@ type front struct {
 	limits frontLimits
 	others chan net.Conn // to net/http
 
-	mu      sync.Mutex
-	accepts []*net.TCPListener
-	loops   []*acceptor
-	open    map[*lane]struct{}
-	closing bool
-	over    chan struct{} // closed when closing
-	running sync.WaitGroup
+	mu        sync.Mutex
+	accepts   []*net.TCPListener
+	loops     []*acceptor
+	open      map[*lane]struct{}
+	stopping  bool // no listener is accepted from any more
+	accepting sync.WaitGroup
+	closing   bool
+	over      chan struct{} // closed when closing
+	running   sync.WaitGroup
 }
 
 func newFront(s *Server) *front {
@@ -115,13 +117,27 @@ func (f *front) forget(l *lane) {
 	delete(f.open, l)
 }
 
+// accept runs the loop of a listener until the front is closed. It fails only for what is no listening socket.
+func (f *front) accept(ctx context.Context, l *net.TCPListener, a *acceptor) error {
+	if !f.listen(l, a) {
+		_ = l.Close()
+		return nil
+	}
+	defer f.accepting.Done()
+	return a.run(ctx)
+}
+
 // listen notes a listener to be closed with the front; false if that is closed already.
 func (f *front) listen(l *net.TCPListener, a *acceptor) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.stopping {
+		return false
+	}
+	f.accepting.Add(1)
 	f.accepts = append(f.accepts, l)
 	f.loops = append(slices.Clone(f.loops), a)
-	return !f.closing
+	return true
 }
 
 // wait waits until no connection is served here any more, or ctx ends.
@@ -139,8 +155,10 @@ func (f *front) wait(ctx context.Context) error {
 	}
 }
 
-// close stops accepting, and has idle connections closed at once, all others after the exchange that they are at.
+// close stops accepting, and has idle connections closed at once, all others after the exchange that they are at or about to begin. So no
+// client is lost that was accepted, whose next attempt another process would serve, on the same socket.
 func (f *front) close() {
+	f.stopAccepting()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closing {
@@ -148,12 +166,23 @@ func (f *front) close() {
 	}
 	f.closing = true
 	close(f.over)
-	for _, l := range f.accepts {
-		_ = l.Close()
-	}
 	for l := range f.open {
 		l.retire()
 	}
+}
+
+// stopAccepting returns when all that was accepted has entered.
+func (f *front) stopAccepting() {
+	f.mu.Lock()
+	f.stopping = true
+	for _, l := range f.accepts {
+		_ = l.Close()
+	}
+	for _, a := range f.loops {
+		a.freed()
+	}
+	f.mu.Unlock()
+	f.accepting.Wait()
 }
 
 // abort ends every connection.
@@ -228,14 +257,21 @@ func (l frontListener) Addr() net.Addr { return &net.TCPAddr{} }
 type laneState struct{ atomic.Int32 }
 
 const (
-	laneIdle int32 = iota
+	laneNew int32 = iota // nothing has come yet
+	laneIdle
 	laneBusy
 	laneRetired
 )
 
-// retire has a lane that is idle end, and one that is busy, or about to be, after its exchange.
+// newGrace is how long a retired lane waits for the first request: its client has connected, and a request may be on its way.
+const newGrace = time.Second
+
+// retire has a lane that is idle end, and one that is new or busy, or about to be, after its exchange.
 func (l *lane) retire() {
-	if l.state.Swap(laneRetired) == laneIdle {
+	switch l.state.Swap(laneRetired) {
+	case laneNew:
+		_ = l.tcp.SetReadDeadline(time.Now().Add(newGrace))
+	case laneIdle:
 		l.wake()
 	}
 }

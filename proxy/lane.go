@@ -35,6 +35,7 @@ type lane struct {
 	remote netip.AddrPort // the client's address, where the socket's is that of the balancer; zero elsewhere
 	device device         // of the client, once a request was judged
 	state  laneState
+	heard  bool // something has come
 
 	balancer netip.AddrPort // that made the connection for a client; zero: the client made it itself
 
@@ -189,13 +190,20 @@ func (l *lane) receive() error {
 func (l *lane) await(limit time.Duration) error {
 	l.state.CompareAndSwap(laneBusy, laneIdle)
 	_ = l.tcp.SetReadDeadline(after(limit))
-	if l.retired() {
-		l.wake() // again: the deadline may have undone it
+	switch { // again: the deadline may have undone it
+	case !l.retired():
+	case l.heard:
+		l.wake()
+	default:
+		_ = l.tcp.SetReadDeadline(after(newGrace))
 	}
 	l.giveBack()
 	buf, n, err := l.wait.receive(l.conn)
 	if l.buf = buf; n > 0 {
-		l.state.CompareAndSwap(laneIdle, laneBusy)
+		l.heard = true
+		if !l.state.CompareAndSwap(laneNew, laneBusy) {
+			l.state.CompareAndSwap(laneIdle, laneBusy)
+		}
 	}
 	return l.received(n, err)
 }

@@ -180,12 +180,7 @@ func (s *Server) Serve(l net.Listener) error {
 func (s *Server) accept(l *net.TCPListener, take, refuse func(*net.TCPConn)) error {
 	s.begin.Do(s.start)
 	inheritKeepAlive(l)
-	a := newAcceptor(l, take, refuse, s.notTaken)
-	if !s.front.listen(l, a) {
-		_ = l.Close()
-		return nil
-	}
-	return a.run(s.running)
+	return s.front.accept(s.running, l, newAcceptor(l, take, refuse, s.notTaken))
 }
 
 // notTaken counts and logs that a client could not be accepted.
