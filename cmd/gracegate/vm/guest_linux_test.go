@@ -64,14 +64,13 @@ func begin() error {
 	loopback.SetUint16(unix.IFF_UP)
 	failed = errors.Join(failed, unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, loopback))
 
-	// Soon after its start the kernel goes over from one counter of the processor to the same one, better known, and forgets by that
-	// that it was synchronised.
+	// Soon after its start the kernel knows its counter better, or takes another, and forgets by that that it was synchronised.
 	settled := func() bool {
 		counter, err := os.ReadFile("/sys/devices/system/clocksource/clocksource0/current_clocksource")
-		return err == nil && string(counter) == "tsc\n"
+		return err == nil && string(counter) != "tsc-early\n"
 	}
 	if !holds(settled) {
-		failed = errors.Join(failed, errors.New("the kernel does not keep time by the processor's counter"))
+		failed = errors.Join(failed, errors.New("the kernel does not settle on a counter"))
 	}
 	return failed
 }
@@ -105,6 +104,15 @@ func (m machine) stepClock(by time.Duration) {
 	x.Modes |= unix.ADJ_SETOFFSET
 	x.Time.Sec = int64(by / time.Second)
 	m.adjust(x)
+}
+
+// sleep has the machine sleep until its battery-backed clock wakes it.
+func (m machine) sleep(d time.Duration) {
+	m.Helper()
+	alarm := fmt.Sprintf("+%d", d/time.Second)
+	if err := errors.Join(os.WriteFile("/sys/class/rtc/rtc0/wakealarm", []byte(alarm), 0), os.WriteFile("/sys/power/state", []byte("mem"), 0)); err != nil {
+		m.Fatal(err)
+	}
 }
 
 // inSync is what a time service tells the kernel whose clock it disciplines.

@@ -30,19 +30,27 @@ const (
 	keepLine = "the machine keeps "     // and a file, in base64
 )
 
-// onMachine runs a part of a test on a machine whose battery-backed clock shows an instant when it starts: it boots one that runs this very
-// test, where guest is called. The machine has the files that an earlier one kept, and the result is what it keeps itself.
-//
-// Its processor is emulated and counts its instructions; that is its time. While it has nothing to do, its time jumps to the next event, so
-// that minutes pass at once.
-func onMachine(t *testing.T, part string, at time.Time, had files, guest func(m machine)) (kept files) {
+// start is how a machine starts, for a part of a test.
+type start struct {
+	part string
+	at   time.Time // what its battery-backed clock shows
+	had  files     // that an earlier one kept
+
+	// Its time is that of the host, so that it can sleep. Else it is that of its processor, which is emulated and counts its instructions,
+	// and jumps to the next event while there is nothing to do, so that minutes pass at once.
+	hostTime bool
+}
+
+// onMachine runs a part of a test on a machine: it boots one that runs this very test, where guest is called. The result is the files that
+// the machine keeps.
+func onMachine(t *testing.T, s start, guest func(m machine)) (kept files) {
 	t.Helper()
 	switch os.Getenv(partVariable) {
 	case "":
 		began := time.Now()
-		kept = hear(t, boot(t, part, at, had))
+		kept = hear(t, boot(t, &s))
 		t.Logf("the machine ran for %v", time.Since(began).Round(100*time.Millisecond))
-	case part:
+	case s.part:
 		partRan = true
 		guest(machine{t})
 	}
@@ -50,22 +58,25 @@ func onMachine(t *testing.T, part string, at time.Time, had files, guest func(m 
 }
 
 // boot runs a part of the test on a machine and returns what that said on its console.
-func boot(t *testing.T, part string, at time.Time, had files) string {
+func boot(t *testing.T, s *start) string {
 	t.Helper()
 	kernel, programs := needs(t)
 	root := filepath.Join(t.TempDir(), "root.cpio")
-	if err := os.WriteFile(root, archive(programs, had), 0o600); err != nil {
+	if err := os.WriteFile(root, archive(programs, s.had), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, emulator,
-		"-machine", "pc,hpet=off", "-accel", "tcg", "-cpu", "max", "-m", "512", "-icount", "shift=1,sleep=off",
-		"-rtc", "clock=vm,base="+at.UTC().Format("2006-01-02T15:04:05"),
+	keepsTime := []string{"-icount", "shift=1,sleep=off", "-rtc", "clock=vm,base=" + s.at.UTC().Format("2006-01-02T15:04:05")}
+	if s.hostTime {
+		keepsTime = []string{"-rtc", "clock=host,base=" + s.at.UTC().Format("2006-01-02T15:04:05")}
+	}
+	cmd := exec.CommandContext(ctx, emulator, append(keepsTime,
+		"-machine", "pc,hpet=off", "-accel", "tcg", "-cpu", "max", "-m", "512",
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio",
 		"-kernel", kernel, "-initrd", root,
 		// Without the kernel's tests of its own ciphers, which take long here. What it does not know is for its first process.
-		"-append", "console=ttyS0,115200 quiet panic=-1 cryptomgr.notests "+partVariable+"="+part+" -- -test.v -test.run=^"+t.Name()+"$")
+		"-append", "console=ttyS0,115200 quiet panic=-1 cryptomgr.notests "+partVariable+"="+s.part+" -- -test.v -test.run=^"+t.Name()+"$")...)
 	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
 	said := strings.ReplaceAll(string(out), "\r", "")
