@@ -149,44 +149,51 @@ func (k *bundleKeeper) refresh(ctx context.Context) (news bool, err error) {
 		return k.outcome != before, err
 	}
 	k.checked = k.real()
-	if next == nil { // not modified
-		return k.outcome != before, nil
-	}
 	k.latest, k.etag = next, etag
 	return next != latest || k.outcome != before, nil
 }
 
-// next returns the bundle that is there, nil if it is that of an ETag still. One that is as those before is as valid as they were.
-func (k *bundleKeeper) next(ctx context.Context, known string, seen bundle.Seen, before ...*bundle.Bundle) (b *bundle.Bundle, etag string, err error) {
+// next returns the bundle that is there: latest or inForce, if it is one of them.
+func (k *bundleKeeper) next(ctx context.Context, known string, seen bundle.Seen, latest, inForce *bundle.Bundle) (b *bundle.Bundle, etag string, err error) {
 	data, etag, err := k.road.fetch(ctx, known)
-	if err != nil || data == nil {
+	if err != nil {
 		return nil, "", err
+	}
+	if data == nil { // it is that of the ETag still, which is verified again: keys may have changed
+		data = latest.Bytes()
 	}
 	if b, err = verifyBundle(k.cfg, k.cfg.Policy.Bundle, data); err != nil {
 		return nil, "", err
 	}
-	for _, was := range before {
-		switch {
-		case was == nil || was.Digest != b.Digest:
-		case was.KeyID == b.KeyID:
-			return was, etag, nil
-		default: // signed by another key
-			return b, etag, nil
-		}
-	}
-	if err = b.Fresh(k.real()); err == nil {
-		err = b.After(seen)
-	}
-	if err != nil {
+	if err = k.fit(b, seen); err != nil {
 		return nil, "", refusal(k.cfg.Policy.Bundle, err)
+	}
+	for _, was := range []*bundle.Bundle{latest, inForce} {
+		if was != nil && was.Digest == b.Digest && was.KeyID == b.KeyID {
+			return was, etag, nil
+		}
 	}
 	return b, etag, nil
 }
 
-// toBuild returns the bundle to make a policy of.
+// fit refuses a bundle that may not be taken up. The one that was in force last may, even if it has expired since.
+func (k *bundleKeeper) fit(b *bundle.Bundle, seen bundle.Seen) error {
+	if b.Seen() == seen {
+		return nil
+	}
+	if err := b.Fresh(k.real()); err != nil {
+		return err
+	}
+	return b.After(seen)
+}
+
+// toBuild returns the bundle to make a policy of: the latest, unless it had to wait, as for a mistake in the waivers, until it expired.
 func (k *bundleKeeper) toBuild() (*bundle.Bundle, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.inForce != nil && k.fit(k.latest, k.seen) != nil {
+		return k.inForce, nil
+	}
 	return k.latest, nil
 }
 

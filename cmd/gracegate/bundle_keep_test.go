@@ -246,6 +246,61 @@ func TestKeeperAtTheExpiry(t *testing.T) {
 	})
 }
 
+// A key that is withdrawn is told, although the bundle is still there as it was; what is in force stays.
+func TestKeeperWithoutItsKey(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, ours := new(shelf), newSigner(t)
+		s.put(ours.sign(t, 1, time.Now(), 24*time.Hour, 1))
+		file := filepath.Join(t.TempDir(), "bundle.pub")
+		trust := func(key string) {
+			if err := os.WriteFile(file, []byte(key), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		trust(ours.public())
+		k, _ := keeperOf(t, s, file)
+		trust(newSigner(t).public())
+		within(pollEvery)
+		wantRefused(t, k, bundle.UnknownKey)
+		if version := k.status().Version; version != 1 {
+			t.Errorf("version %d is in force", version)
+		}
+		trust(ours.public())
+		within(pollAfterFailure)
+		wantRefused(t, k, "")
+		wantVersion(t, k, 1)
+	})
+}
+
+// A bundle that waits for a mistake in the waivers to be mended is not taken up after it has expired.
+func TestKeeperOfOneThatWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, ours := new(shelf), newSigner(t)
+		start := time.Now()
+		s.put(ours.sign(t, 1, start, 24*time.Hour, 1))
+		k, _ := keeperOf(t, s, ours.public())
+		wantNext := func(version int64) {
+			t.Helper()
+			if b, err := k.toBuild(); err != nil || b.Version != version {
+				t.Errorf("version %d is to be taken up, %v; want %d", b.Version, err, version)
+			}
+		}
+		s.put(ours.sign(t, 2, start, time.Hour, 2))
+		if _, err := k.refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		wantNext(2)
+		time.Sleep(time.Hour - time.Since(start))
+		wantNext(1)
+		if _, err := k.refresh(t.Context()); err == nil {
+			t.Error("nothing tells that it has expired")
+		}
+		wantRefused(t, k, bundle.Expired)
+	})
+}
+
 // With policy.reload off, only who asks has it looked for.
 func TestKeeperWithoutReload(t *testing.T) {
 	t.Parallel()
