@@ -62,6 +62,7 @@ type bundleKeeper struct {
 	latest  *bundle.Bundle // to be in force: the newest that was good
 	etag    string         // of latest; empty: it has none, or did not come by the road
 	inForce *bundle.Bundle // nil: none yet
+	kept    *bundle.Bundle // that was in force before the start; nil: none
 	seen    bundle.Seen
 	checked time.Time // when the road last led to latest; zero: not since the start
 	outcome string    // of the last try, in a word; empty: it was good
@@ -88,7 +89,7 @@ func openBundles(ctx context.Context, cfg *config.Config, clk *edgeClock, log *z
 	}
 	kept, keptErr := keptBundle(cfg)
 	if keptErr == nil {
-		k.latest = kept
+		k.latest, k.kept = kept, kept
 		if kept.After(k.seen) == nil { // it was written, and what is remembered of it was not
 			k.seen = kept.Seen()
 		}
@@ -99,14 +100,23 @@ func openBundles(ctx context.Context, cfg *config.Config, clk *edgeClock, log *z
 		return k, nil
 	}
 	if k.latest == nil {
-		if _, unreachable := errors.AsType[*unreachableError](err); unreachable {
-			err = failed(err, "the first start needs it; later ones can do with the one that was in force last, which is kept in data.dir")
-		}
-		return nil, err
+		_, believed := clk.real()
+		return nil, startFailure(err, believed)
 	}
 	k.complain(err)
 	k.log.Warn("the bundle that was in force last is used", zap.Int64("version", k.latest.Version), zap.Time("expires", k.latest.Expires))
 	return k, nil
+}
+
+// startFailure is why a gateway does not start that had no bundle before. What time or the network may mend, a service manager tries again.
+func startFailure(err error, believed bool) error {
+	if _, unreachable := errors.AsType[*unreachableError](err); unreachable {
+		return failed(err, "the first start needs it; later ones can do with the one that was in force last, which is kept in data.dir")
+	}
+	if refused, ok := errors.AsType[*bundle.RefusedError](err); ok && refused.Reason == bundle.NotYetValid && !believed {
+		return &codedError{err, exitFailed, "this machine's clock cannot be believed yet; start again once it is set"}
+	}
+	return err
 }
 
 // complain logs why a bundle is not taken up.
@@ -195,6 +205,14 @@ func (k *bundleKeeper) toBuild() (*bundle.Bundle, error) {
 		return k.inForce, nil
 	}
 	return k.latest, nil
+}
+
+// before returns the bundle that was in force before the start, if the latest is another one; else nil.
+func (k *bundleKeeper) before() *bundle.Bundle {
+	if k == nil || k.kept == k.latest {
+		return nil
+	}
+	return k.kept
 }
 
 // reread looks at the bundle again if it is a file. What comes over a network is not waited for, see ask.

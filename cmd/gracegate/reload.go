@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/gracegate/gracegate/policy/bundle"
 )
 
 // reloadState remembers how the last reload went.
@@ -77,6 +79,26 @@ func (g *gateway) reload(why string) {
 	g.log.Info("policy reloaded", zap.String("because", why), zap.String("revision", g.policy().Revision()),
 		zap.Bool("changed", before != g.policy().Revision()), zap.Duration("took", time.Since(start)))
 	g.announceCA()
+}
+
+// firstPolicy puts the first policy in force. If the bundle that is there now makes none, as together with the gateway's own waivers, that
+// which was in force last is taken instead; untaken is why.
+func (g *gateway) firstPolicy() (untaken, err error) {
+	err = g.policies.Reload(g.law.build)
+	before := g.bundles.before()
+	if err == nil || before == nil {
+		return nil, err
+	}
+	latest := g.law.bundles
+	g.law.bundles = func() (*bundle.Bundle, error) { return before, nil }
+	defer func() { g.law.bundles = latest }()
+	if g.policies.Reload(g.law.build) != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(err.Error()) {
+		g.log.Error("the bundle was not taken up; the one that was in force last is used", zap.Int64("version", before.Version), zap.String("problem", strings.TrimSpace(line)))
+	}
+	return err, nil
 }
 
 // rebuild puts the policy in force that the files and the bundle now make, and tells the metrics. Refused is why the bundle that is there

@@ -69,10 +69,10 @@ func newGateway(cfg *config.Config, clk *edgeClock, log *zap.Logger, always []za
 	if bundles != nil {
 		g.law.bundles = bundles.toBuild
 	}
-	if err := g.policies.Reload(g.law.build); err != nil {
+	untaken, err := g.firstPolicy()
+	if err != nil {
 		return nil, err
 	}
-	var err error
 	if g.clients, err = newClients(cfg); err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func newGateway(cfg *config.Config, clk *edgeClock, log *zap.Logger, always []za
 	})
 	g.metrics.Reloaded(g.policy().Revision(), time.Now(), nil)
 	g.bundles.tookUp(g.law.built)
-	if refused := g.bundles.refused(); refused != nil {
+	if refused := errors.Join(untaken, g.bundles.refused()); refused != nil {
 		g.reloads.set(refused)
 		g.metrics.Reloaded("", time.Now(), refused)
 	}
