@@ -40,6 +40,9 @@ func seenBundle(cfg *config.Config) (seen bundle.Seen, err error) {
 	if err == nil {
 		err = json.Unmarshal(text, &seen)
 	}
+	if err == nil && (seen.Version < 1 || seen.Digest == "") {
+		err = errors.New("it names no bundle")
+	}
 	if err != nil {
 		return seen, failed(fmt.Errorf("which bundle was in force last cannot be read: %s: %w", seenName(cfg), cause(err)),
 			"without this file an older bundle would be taken up; repair it, or remove it and see to it that the bundle is the latest")

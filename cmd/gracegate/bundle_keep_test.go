@@ -362,6 +362,8 @@ func TestOpenBundles(t *testing.T) {
 		{"what was kept was signed by a key that is gone", nil, gone.sign(t, 2, now, time.Hour, 2), seen(v1), 0, "no such file"},
 		{"killed before it was remembered", v1, v2, seen(v1), 2, "it is version 1, and version 2 was in force"},
 		{"what is remembered is damaged", v2, v1, "{", 0, "which bundle was in force last cannot be read"},
+		{"what is remembered is nothing", v2, nil, "null", 0, "which bundle was in force last cannot be read"},
+		{"what is remembered is half of it", v2, nil, `{"version":1}`, 0, "which bundle was in force last cannot be read"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
