@@ -252,16 +252,15 @@ func (k *bundleKeeper) tookUp(b *bundle.Bundle) {
 	k.tellExpiry()
 }
 
-// keep writes a bundle and what is remembered of it. A start between the two knows what to make of it.
+// keep writes a bundle and what is remembered of it. A start between the two knows what to make of it. What finds no room for the one may
+// find some for the other, so that at least no older bundle is taken up.
 func (k *bundleKeeper) keep(b *bundle.Bundle) error {
 	seen, err := json.Marshal(b.Seen())
-	if err == nil {
-		err = putFile(keptName(k.cfg), nil, 0o600, contents(b.Bytes()))
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = putFile(seenName(k.cfg), nil, 0o600, contents(append(seen, '\n')))
-	}
-	return err
+	err = putFile(keptName(k.cfg), nil, 0o600, contents(b.Bytes()))
+	return errors.Join(err, putFile(seenName(k.cfg), nil, 0o600, contents(append(seen, '\n'))))
 }
 
 // refused is why what there is now is not in force; nil if it is, or nothing can be fetched.

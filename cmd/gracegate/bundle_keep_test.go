@@ -246,6 +246,27 @@ func TestKeeperAtTheExpiry(t *testing.T) {
 	})
 }
 
+// Where there is no room for a bundle, at least its version is remembered.
+func TestKeeperRemembersWhatItCannotKeep(t *testing.T) {
+	t.Parallel()
+	ours := newSigner(t)
+	cfg := bundleConfig(t, filepath.Join(t.TempDir(), "site.bundle"), ours.public())
+	for name, data := range map[string][]byte{cfg.Policy.Bundle: ours.sign(t, 2, time.Now(), time.Hour, 1), filepath.Join(keptName(cfg), "in-the-way"): nil} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, data, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k, err := openBundles(t.Context(), cfg, &edgeClock{}, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ := k.toBuild()
+	k.tookUp(b)
+	if seen, err := seenBundle(cfg); err != nil || seen != b.Seen() || k.status().Unkept == "" {
+		t.Errorf("remembered is %+v, %v; not kept: %q", seen, err, k.status().Unkept)
+	}
+}
+
 // A key that is withdrawn is told, although the bundle is still there as it was; what is in force stays.
 func TestKeeperWithoutItsKey(t *testing.T) {
 	t.Parallel()
