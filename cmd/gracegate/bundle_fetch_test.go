@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/x509"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/gracegate/gracegate/config"
 	"github.com/gracegate/gracegate/policy/bundle"
+	"github.com/gracegate/gracegate/policy/host"
 )
 
 // roadTo is a road to a server that only the test trusts.
@@ -138,5 +141,57 @@ func TestBundleKeys(t *testing.T) {
 	problems, ok := errors.AsType[config.Errors](err)
 	if !ok || len(problems) != 2 || !strings.Contains(err.Error(), "no public key of minisign") || !strings.Contains(err.Error(), "cannot be read") {
 		t.Errorf("%v", err)
+	}
+}
+
+// A parent proxy is gone through, with the user and the password for it.
+func TestFetchThroughAParent(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "b"), []byte("one"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := startPublisher(publish(dir))
+	defer s.Close()
+	parent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodConnect || r.Host != "policy.example:443" || r.Header.Get("Proxy-Authorization") != "Basic bWU6c2VjcmV0" {
+			http.Error(w, "not for you", http.StatusForbidden)
+			return
+		}
+		up, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer up.Close()
+		down, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer down.Close()
+		_, _ = down.Write([]byte("HTTP/1.1 200 OK\r\n\r\n"))
+		go func() { _, _ = io.Copy(up, down) }()
+		_, _ = io.Copy(down, up)
+	}))
+	defer parent.Close()
+
+	login := filepath.Join(dir, "login")
+	if err := os.WriteFile(login, []byte("me:secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := bundleConfig(t, "https://policy.example/b")
+	at := parent.Listener.Addr().(*net.TCPAddr).AddrPort()
+	cfg.Upstream.Parent, cfg.Upstream.ParentAuth = config.Parent{Name: host.FromAddr(at.Addr()), Port: at.Port()}, "file:"+login
+	road, err := newBundleRoad(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Certificate())
+	tlsConfig := road.client.Transport.(*http.Transport).TLSClientConfig
+	tlsConfig.RootCAs, tlsConfig.ServerName = roots, "example.com" // the name in the certificate of httptest
+	if data, _, err := road.fetch(t.Context(), ""); err != nil || string(data) != "one" {
+		t.Errorf("%q, %v", data, err)
 	}
 }

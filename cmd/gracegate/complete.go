@@ -10,6 +10,7 @@ import (
 
 	"github.com/gracegate/gracegate/config"
 	"github.com/gracegate/gracegate/policy"
+	"github.com/gracegate/gracegate/policy/bundle"
 )
 
 // completeValues has shells offer files only where a command takes files, and the values of every flag that takes one of a few. It
@@ -83,7 +84,11 @@ func fromPolicy(names func(*policy.Policy) []string) cobra.CompletionFunc {
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		p, err := loadPolicy(cfg)
+		l := &law{cfg: cfg}
+		if cfg.Policy.BundleURL() { // a shell does not wait for a network
+			l.bundles = func() (*bundle.Bundle, error) { return keptBundle(cfg) }
+		}
+		p, err := l.build(nil)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}

@@ -120,14 +120,17 @@ const (
 
 // checks are in the order in which they are told: what serve needs in any case, then the road of the packets.
 func (x *examination) checks() []check {
-	list := []check{
-		{"policy", everywhere, checkPolicy},
+	list := []check{{"policy", everywhere, checkPolicy}}
+	if x.cfg.Policy.Bundle != "" {
+		list = append(list, check{"bundle", everywhere, checkBundle})
+	}
+	list = append(list, []check{
 		{"CA", everywhere, checkCA},
 		{"data directory", everywhere, checkDataDirectory},
 		{"clock", everywhere, checkClock},
 		{"open files", onLinux, checkOpenFiles},
 		{"resolver", onLinux, checkResolver},
-	}
+	}...)
 	for _, l := range x.listeners() {
 		list = append(list, check{"port " + l.addr, onLinux, l.check})
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gracegate/gracegate/policy"
 	"github.com/gracegate/gracegate/policy/clock"
@@ -31,10 +32,31 @@ func checkPolicy(x *examination) finding {
 		return fails(cmp.Or(hintOf(err), tellsAll), "%s", err)
 	}
 	which := "the built-in one"
-	if x.cfg.Policy.File != "" {
-		which = x.cfg.Policy.File
+	if name := policyName(x.cfg); name != "" {
+		which = name
 	}
 	return passes("%s, revision %s", which, p.Revision())
+}
+
+// checkBundle looks at the bundle in effect as a gateway would that starts.
+func checkBundle(x *examination) finding {
+	const anew = "sign a new one, with a higher version"
+	b, err := readBundle(x.cfg)
+	if err != nil {
+		return fails(cmp.Or(hintOf(err), tellsAll), "%s", err)
+	}
+	now, err := realTime(x.cfg)
+	if err != nil {
+		return fails(cmp.Or(hintOf(err), "gracegate clock"), "%s", err)
+	}
+	until := b.Expires.Format("2006-01-02")
+	switch {
+	case b.Expired(now):
+		return fails(anew, "version %d expired on %s; a gateway that has it enforces it on, and no other takes it up", b.Version, until)
+	case b.Expired(now.Add(7 * 24 * time.Hour)):
+		return warns(anew, "version %d expires on %s", b.Version, until)
+	}
+	return passes("version %d, until %s, signed by the key %s", b.Version, until, b.KeyID)
 }
 
 func position(p policy.Problem) string {

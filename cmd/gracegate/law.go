@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -144,6 +145,9 @@ func (l *law) cached(now string, load func() (*policy.Catalog, error)) (*policy.
 
 // bundleMember is what problems and reasons call a file of the bundle.
 func bundleMember(name string) string { return "bundle/" + name }
+
+// policyName is the file or URL that the policy comes from; "" if it is the built-in one.
+func policyName(cfg *config.Config) string { return cmp.Or(cfg.Policy.File, cfg.Policy.Bundle) }
 
 // operatorNames are the names of the operator's files, those that are set.
 func operatorNames(cfg *config.Config) []string {

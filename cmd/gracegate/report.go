@@ -141,7 +141,7 @@ func makeReport(ctx context.Context, cfg *config.Config, o *reports.Options, ope
 	if err != nil {
 		return nil, err
 	}
-	o.PolicyFile = cfg.Policy.File
+	o.PolicyFile = policyName(cfg)
 	o.Operator = reports.Operator{Name: cfg.Operator.Name, Contact: cfg.Operator.Contact, URL: cfg.Operator.URL}
 	if o.Gateway, err = os.Hostname(); err != nil {
 		return nil, failed(err, "")

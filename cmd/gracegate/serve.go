@@ -156,13 +156,10 @@ func announce(cfg *config.Config, p *policy.Policy, clk *edgeClock, log *zap.Log
 		bound = "none"
 	}
 	fields := []zap.Field{
-		zap.String("policy", cfg.Policy.File), zap.String("revision", p.Revision()), zap.String("default_site_bound_by", bound),
+		zap.String("policy", policyName(cfg)), zap.String("revision", p.Revision()), zap.String("default_site_bound_by", bound),
 		zap.Int("names", p.Catalog().Domains()), zap.Int("restrictions", len(p.Catalog().Restrictions)),
 	}
-	switch {
-	case cfg.Policy.Bundle != "":
-		fields[0] = zap.String("policy", cfg.Policy.Bundle)
-	case cfg.Policy.File == "":
+	if policyName(cfg) == "" {
 		fields[0] = zap.String("policy", "built-in")
 		fields = append(fields, zap.String("hint", "gracegate config --policy prints it; policy.file replaces it"))
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/gracegate/gracegate/policy"
@@ -28,6 +29,9 @@ func (g *gateway) summary() string {
 	}
 	if s := g.clock.status(); !s.Trusted {
 		text += "; the clock cannot be believed: " + s.Detail
+	}
+	if b := g.bundles.status(); b != nil && b.Expired {
+		text += fmt.Sprintf("; version %d of the bundle has expired", b.Version)
 	}
 	if problem, _ := g.authority.outOfForce(time.Now()); problem != "" {
 		text += "; nothing is intercepted: " + problem
