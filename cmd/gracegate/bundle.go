@@ -160,8 +160,11 @@ func readSecretKey(cmd *cobra.Command, name string) (*bundle.SecretKey, error) {
 		password, _, err := askPassword(cmd, "Password of "+name+": ")
 		return password, err
 	})
-	if coded := (*codedError)(nil); err != nil && !errors.As(err, &coded) {
-		err = invalid(fmt.Errorf("the secret key: %s: %w", name, err), hint)
+	if _, coded := errors.AsType[*codedError](err); err == nil || coded {
+		return key, err
 	}
-	return key, err
+	if errors.Is(err, bundle.ErrPassword) {
+		return nil, invalid(fmt.Errorf("the secret key: %s: %w", name, err), "run the command again")
+	}
+	return nil, invalid(fmt.Errorf("the secret key: %s: %w", name, err), hint)
 }

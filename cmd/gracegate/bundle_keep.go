@@ -92,11 +92,12 @@ func openBundles(ctx context.Context, cfg *config.Config, clk *edgeClock, log *z
 	}
 	kept, keptErr := keptBundle(cfg)
 	if keptErr == nil {
-		k.latest, k.kept = kept, kept
-		if kept.After(k.seen) == nil { // it was written, and what is remembered of it was not
-			k.seen = kept.Seen()
-		}
-	} else if !errors.Is(keptErr, fs.ErrNotExist) {
+		keptErr = refusal(keptName(cfg), kept.After(k.seen))
+	}
+	switch {
+	case keptErr == nil:
+		k.latest, k.kept, k.seen = kept, kept, kept.Seen() // who was killed may have kept it, and not remembered it
+	case !errors.Is(keptErr, fs.ErrNotExist):
 		k.log.Error("the bundle that was in force last cannot be used", zap.Error(keptErr), zap.String("hint", hintOf(keptErr)))
 	}
 	if _, err = k.refresh(ctx); err == nil {
@@ -240,9 +241,9 @@ func (k *bundleKeeper) tookUp(b *bundle.Bundle) {
 	if same {
 		return
 	}
+	err := k.keep(b) // before it is told: who hears of it may rely on it
 	k.log.Info("bundle in force", zap.String("from", k.cfg.Policy.Bundle), zap.Int64("version", b.Version), zap.Time("created", b.Created),
 		zap.Time("expires", b.Expires), zap.String("key", b.KeyID))
-	err := k.keep(b)
 	if err != nil {
 		k.log.Error("the bundle in force is not kept: a start without its source would not have it", zap.Error(err))
 	}

@@ -382,6 +382,7 @@ func TestOpenBundles(t *testing.T) {
 		{"what was kept is damaged, and an older one there", v1, v2[:100], seen(v2), 0, "it is version 1, and version 2 was in force"},
 		{"what was kept was signed by a key that is gone", nil, gone.sign(t, 2, now, time.Hour, 2), seen(v1), 0, "no such file"},
 		{"killed before it was remembered", v1, v2, seen(v1), 2, "it is version 1, and version 2 was in force"},
+		{"what was kept is older than what is remembered", nil, v1, seen(v2), 0, "no such file"},
 		{"what is remembered is damaged", v2, v1, "{", 0, "which bundle was in force last cannot be read"},
 		{"what is remembered is nothing", v2, nil, "null", 0, "which bundle was in force last cannot be read"},
 		{"what is remembered is half of it", v2, nil, `{"version":1}`, 0, "which bundle was in force last cannot be read"},
@@ -433,27 +434,25 @@ func TestOpenBundles(t *testing.T) {
 	}
 }
 
-// A data directory that cannot be written is told, and not for good.
-func TestKeeperThatCannotKeep(t *testing.T) {
+// A bundle that could not be kept is kept later.
+func TestKeeperTriesToKeepAgain(t *testing.T) {
 	t.Parallel()
-	ours := newSigner(t)
-	cfg := bundleConfig(t, filepath.Join(t.TempDir(), "site.bundle"), ours.public())
-	if err := os.WriteFile(cfg.Policy.Bundle, ours.sign(t, 1, time.Now(), time.Hour, 1), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	there := cfg.Data.Dir
-	cfg.Data.Dir = filepath.Join(there, "none")
-	k, err := openBundles(t.Context(), cfg, &edgeClock{}, zap.NewNop())
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, _ := k.toBuild()
-	if k.tookUp(b); k.status().Unkept == "" {
-		t.Error("nothing tells that it was not kept")
-	}
-	cfg.Data.Dir = there
-	if k.tookUp(b); k.status().Unkept != "" {
-		t.Error(k.status().Unkept)
-	}
-	wantVersion(t, k, 1)
+	synctest.Test(t, func(t *testing.T) {
+		s, ours := new(shelf), newSigner(t)
+		s.put(ours.sign(t, 1, time.Now(), 24*time.Hour, 1))
+		cfg := bundleConfig(t, "https://policy.example/site.bundle", ours.public())
+		cfg.Data.Dir = filepath.Join(cfg.Data.Dir, "later")
+		k, _ := runKeeper(t, s, cfg)
+		if k.status().Unkept == "" {
+			t.Error("nothing tells that it was not kept")
+		}
+		if err := os.Mkdir(cfg.Data.Dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		within(pollEvery)
+		wantVersion(t, k, 1)
+		if k.status().Unkept != "" {
+			t.Error(k.status().Unkept)
+		}
+	})
 }

@@ -57,16 +57,23 @@ func (k *bundleKeeper) run(ctx context.Context, reload func()) {
 			if ctx.Err() != nil {
 				return
 			}
-			if err != nil && (news || asked) {
+			if err != nil && (news || asked) && k.road.client != nil { // of a file, reread complains
 				k.complain(err)
 			}
-			if news {
+			if news || k.isUnkept() {
 				reload()
 			}
 		}
 		k.tellExpiry()
 		timer.Reset(k.pause())
 	}
+}
+
+// isUnkept tells that the bundle in force is still to be kept.
+func (k *bundleKeeper) isUnkept() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.unkept != nil
 }
 
 // pause is how long run waits: until the next look, or until the bundle in force expires.
