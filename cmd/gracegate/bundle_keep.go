@@ -65,7 +65,7 @@ type bundleKeeper struct {
 	latest  *bundle.Bundle // to be in force: the newest that was good
 	etag    string         // of latest; empty: it has none, or did not come by the road
 	inForce *bundle.Bundle // nil: none yet
-	kept    *bundle.Bundle // that was in force before the start; nil: none
+	kept    *bundle.Bundle // that is in the data directory: before the first was taken up, the one in force before the start; nil: none
 	seen    bundle.Seen
 	checked time.Time // when the road last led to latest; zero: not since the start
 	outcome string    // of the last try, in a word; empty: it was good
@@ -90,6 +90,7 @@ func openBundles(ctx context.Context, cfg *config.Config, clk *edgeClock, log *z
 	if k.seen, err = seenBundle(cfg); err != nil {
 		return nil, err
 	}
+	sweep(cfg)
 	kept, keptErr := keptBundle(cfg)
 	if keptErr == nil {
 		keptErr = refusal(keptName(cfg), kept.After(k.seen))
@@ -260,8 +261,20 @@ func (k *bundleKeeper) keep(b *bundle.Bundle) error {
 	if err != nil {
 		return err
 	}
-	err = putFile(keptName(k.cfg), nil, 0o600, contents(b.Bytes()))
+	if b != k.kept {
+		if err = putFile(keptName(k.cfg), nil, 0o600, contents(b.Bytes())); err == nil {
+			k.kept = b
+		}
+	}
 	return errors.Join(err, putFile(seenName(k.cfg), nil, 0o600, contents(append(seen, '\n'))))
+}
+
+// sweep removes what is left in a data directory of writing that was cut off. It may be large.
+func sweep(cfg *config.Config) {
+	left, _ := fs.Glob(os.DirFS(cfg.Data.Dir), ".bundle.*") // the pattern is a good one
+	for _, name := range left {
+		_ = os.Remove(filepath.Join(cfg.Data.Dir, name)) // what stays does no harm but to take room
+	}
 }
 
 // refused is why what there is now is not in force; nil if it is, or nothing can be fetched.

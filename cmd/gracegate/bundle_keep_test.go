@@ -390,7 +390,8 @@ func TestOpenBundles(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			cfg := bundleConfig(t, filepath.Join(t.TempDir(), "site.bundle"), ours.public())
-			for name, data := range map[string][]byte{cfg.Policy.Bundle: tt.there, keptName(cfg): tt.kept, seenName(cfg): []byte(tt.seen)} {
+			cutOff := filepath.Join(cfg.Data.Dir, ".bundle.2p1ybr17iy5ru")
+			for name, data := range map[string][]byte{cfg.Policy.Bundle: tt.there, keptName(cfg): tt.kept, seenName(cfg): []byte(tt.seen), cutOff: v1[:100]} {
 				if len(data) > 0 {
 					if err := os.WriteFile(name, data, 0o600); err != nil {
 						t.Fatal(err)
@@ -425,6 +426,9 @@ func TestOpenBundles(t *testing.T) {
 			}
 			k.tookUp(b)
 			wantVersion(t, k, tt.version)
+			if _, err := os.Stat(cutOff); err == nil {
+				t.Error("what was cut off is still there")
+			}
 			for _, name := range []string{keptName(cfg), seenName(cfg)} {
 				if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
 					t.Errorf("%s: %v, %v", name, info.Mode(), err)
