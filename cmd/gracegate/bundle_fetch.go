@@ -53,6 +53,12 @@ func newBundleRoad(cfg *config.Config) (*bundleRoad, error) {
 			through.User = url.UserPassword(user, password)
 		}
 		transport.Proxy = http.ProxyURL(through)
+		transport.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+			if resp.StatusCode != http.StatusOK {
+				return fmt.Errorf("upstream.parent answers %s", statusText(resp))
+			}
+			return nil
+		}
 	}
 	road.client = &http.Client{Transport: transport, Timeout: fetchTime, CheckRedirect: onlyHTTPS}
 	return road, nil
@@ -101,11 +107,15 @@ func (r *bundleRoad) get(ctx context.Context, known string) (data []byte, etag s
 	case resp.StatusCode == http.StatusNotModified && known != "":
 		return nil, known, nil
 	case resp.StatusCode != http.StatusOK:
-		// Not in the words of the server, which may be any.
-		return nil, "", fmt.Errorf("it answers %s", strings.TrimSpace(fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))))
+		return nil, "", fmt.Errorf("it answers %s", statusText(resp))
 	}
 	data, err = readBounded(resp.Body)
 	return data, resp.Header.Get("ETag"), err
+}
+
+// statusText is the status of a response, not in the words of the server: they may be any.
+func statusText(r *http.Response) string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s", r.StatusCode, http.StatusText(r.StatusCode)))
 }
 
 // readBounded reads one byte more than a bundle may have, so that what is too large is told by who verifies it.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,6 +108,38 @@ func TestFetchFails(t *testing.T) {
 	if _, _, err := untrusting.fetch(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("a certificate of nobody: %v", err)
 	}
+}
+
+// A parent proxy that does not want to is told as such, in our words.
+func TestFetchRefusedByTheParent(t *testing.T) {
+	t.Parallel()
+	parent := answering(t, "HTTP/1.1 407 \x1b]0;owned\a\r\nContent-Length: 0\r\n\r\n")
+	cfg := bundleConfig(t, "https://policy.example/b")
+	cfg.Upstream.Parent = config.Parent{Name: host.FromAddr(parent.Addr()), Port: parent.Port()}
+	road, err := newBundleRoad(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = road.fetch(t.Context(), "")
+	if want := `bundle "https://policy.example/b" cannot be fetched: upstream.parent answers 407 Proxy Authentication Required`; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+// answering is a server that says the same to everybody.
+func answering(t *testing.T, text string) netip.AddrPort {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = conn.Write([]byte(text))
+		_ = conn.Close()
+	}))
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().(*net.TCPAddr).AddrPort()
 }
 
 func TestFetchOfAFile(t *testing.T) {
