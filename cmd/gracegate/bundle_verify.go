@@ -31,7 +31,7 @@ func newBundleVerify() *cobra.Command {
 			return nil
 		},
 	}
-	config.AddFlags(cmd.Flags(), config.GroupPolicy, config.GroupData, config.GroupClock)
+	config.AddFlags(cmd.Flags(), config.GroupPolicy, config.GroupData, config.GroupClock, config.GroupUpstream)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 1 { // in place of what is configured
