@@ -440,3 +440,39 @@ func TestProbe(t *testing.T) {
 		t.Errorf("%+v %v", p, p.Fault)
 	}
 }
+
+// A power failure may take what stands for the records before the last file, but not the records: it is made from them again.
+func TestLostLeaves(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(name string) error{
+		"gone":    os.Remove,
+		"empty":   func(name string) error { return os.Truncate(name, 0) },
+		"a piece": func(name string) error { return os.Truncate(name, tlog.HashSize+1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := tempDir(t)
+			j := open(t, dir, Options{SegmentSize: 1000})
+			write(t, j, 7, 7, 7, 7)
+			closed(t, j)
+			list, err := segments(dir)
+			if err != nil || len(list) < 3 {
+				t.Fatal(len(list), err)
+			}
+			for _, s := range list[len(list)-2:] {
+				if err := lose(s.leavesName()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			j = open(t, dir, Options{})
+			if j.Next() != 28 {
+				t.Fatalf("it goes on with record %d", j.Next())
+			}
+			write(t, j, 3)
+			closed(t, j)
+			if p := verify(t, dir); p.Fault != nil || p.First != 0 || p.Next != 31 || p.Unsigned != 0 {
+				t.Errorf("%+v, %v", p, p.Fault)
+			}
+		})
+	}
+}
