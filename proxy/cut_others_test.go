@@ -113,7 +113,6 @@ func TestKeptAliveConnectionsAreNotCut(t *testing.T) {
 func TestATunnelOfWhichTooLittleWasSeenIsCut(t *testing.T) {
 	t.Parallel()
 	const host = "mixed.acme.example"
-	nameOnly := strings.Replace(vendorYAML, `  - {host: mixed.acme.example, paths: ["/v6/**"], channels: [cloud], sources: [own]}`+"\n", "", 1)
 	hold := make(chan struct{})
 	web := webOrigin(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "first ")

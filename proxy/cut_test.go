@@ -41,6 +41,9 @@ const (
 `
 )
 
+// nameOnly is vendorYAML without the path that only a request tells.
+var nameOnly = strings.Replace(vendorYAML, `  - {host: mixed.acme.example, paths: ["/v6/**"], channels: [cloud], sources: [own]}`+"\n", "", 1)
+
 // change puts another law in force, as a reload does.
 func (r *rig) change(vendorText, operatorText string) {
 	r.t.Helper()

@@ -264,9 +264,6 @@ func (i *interception) Read(p []byte) (int, error) {
 	return i.Conn.Read(p)
 }
 
-// CloseWrite ends what is written.
-func (i *interception) CloseWrite() error { return i.tcp.CloseWrite() }
-
 // Close ends the connection, and its flow once that is out of our hands. No lock of a flow may be held.
 func (i *interception) Close() error {
 	err := i.tcp.Close()

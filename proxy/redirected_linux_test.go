@@ -45,6 +45,7 @@ func TestEveryRequestIsJudged(t *testing.T) {
 				t.Errorf("%s", a.body)
 			}
 			ask("games.example", "/", 403)
+			w.send(strings.Replace(request(method, "games.example", "/", ""), "Host:", "Accept: */*\r\nHost:", 1)).answer(method).want(t, 403)
 			ask("mixed.acme.example", "/v6/x", 451)
 			if a := ask("mixed.acme.example:81", "/v7/x", 200); a.body != "A: mixed.acme.example:81/v7/x" {
 				t.Errorf("%q", a.body)

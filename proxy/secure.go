@@ -109,11 +109,11 @@ func tlsFailure(err error) (failure, bool) {
 	if alert, ok := errors.AsType[*net.OpError](err); ok && (alert.Op == "remote error" || alert.Op == "local error") {
 		return bad("tls", "tls_alert_received", fmt.Sprintf("TLS with the origin failed (%.80s)", alert.Err))
 	}
-	if strings.HasPrefix(err.Error(), "tls: ") {
-		return bad("tls", "tls_protocol_error", "TLS with the origin failed")
-	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return bad("tls", "tls_protocol_error", "the origin does not speak TLS")
+	}
+	if strings.HasPrefix(err.Error(), "tls: ") {
+		return bad("tls", "tls_protocol_error", "TLS with the origin failed")
 	}
 	return failure{}, false
 }
