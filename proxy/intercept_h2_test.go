@@ -124,6 +124,31 @@ func TestInterceptHTTP2Hosts(t *testing.T) {
 	}
 }
 
+// A request without a body has none on its way to the origin, whatever it came by; one with a body keeps that.
+func TestInterceptBodies(t *testing.T) {
+	t.Parallel()
+	o, roots := secureOrigin(t, tell)
+	for _, http2 := range []bool{false, true} {
+		for _, body := range []string{"", "some"} {
+			l := newLooker(t, rigSetup{hosts: map[string]string{mixed: o.addr}}, roots)
+			seen := make(chan bool, 1)
+			onward := l.plain
+			l.plain = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				seen <- r.Body == http.NoBody
+				onward.ServeHTTP(w, r)
+			})
+			r := newRequest(t, http.MethodOptions, "https://"+mixed+"/a") // which the fast lane leaves alone
+			if body != "" {
+				r.Body = io.NopCloser(strings.NewReader(body)) // of a length that is not told
+			}
+			l.ask(l.browser(http2), r).want(t, http.StatusOK)
+			if none := <-seen; none != (body == "") {
+				t.Errorf("HTTP/2 %v, a body of %q: it has none is %v", http2, body, none)
+			}
+		}
+	}
+}
+
 // TestInterceptRapidReset wants the connection of a client ended that begins streams and resets them (CVE-2023-44487), and no
 // others hurt.
 func TestInterceptRapidReset(t *testing.T) {
