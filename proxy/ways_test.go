@@ -88,7 +88,7 @@ func TestEveryWayHasThePage(t *testing.T) {
 		if method == "CONNECT" {
 			target = "games.example:443"
 		}
-		a := r.wire().send(method + " " + target + " HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n").answer(method).want(t, http.StatusForbidden)
+		a := r.wire().send(method+" "+target+" HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n").answer(method).want(t, http.StatusForbidden)
 		want := "games.example is closed"
 		if a.Header.Get("Content-Length") != fmt.Sprint(len(want)) {
 			t.Errorf("%s: %v", method, a.Header)
@@ -120,7 +120,7 @@ func TestNoInterceptionAfterAll(t *testing.T) {
 				return
 			}
 			c := tls.Client(w, &tls.Config{RootCAs: roots, ServerName: mixed})
-			newSecureWire(t, c).send("GET /v6/a HTTP/1.1\r\nHost: " + mixed + "\r\n\r\n").answer("GET").want(t, http.StatusOK)
+			newSecureWire(t, c).send("GET /v6/a HTTP/1.1\r\nHost: "+mixed+"\r\n\r\n").answer("GET").want(t, http.StatusOK)
 			_ = c.Close()
 			l.observed("closed tunnel complete")
 		})
