@@ -88,7 +88,7 @@ func plain(e *policy.Endpoint) bool { return len(e.Ports)+len(e.Paths) == 0 }
 
 // kin tells that two endpoints differ in their channels at most.
 func kin(a, b *policy.OwnedEndpoint) bool {
-	return a.Vendor == b.Vendor && a.Pinned == b.Pinned && a.LowTrust == b.LowTrust
+	return a.Vendor == b.Vendor && a.Pinned == b.Pinned
 }
 
 func nameOf(e *policy.Endpoint) string {

@@ -43,11 +43,11 @@ revisions:
     phases:
       - {from: 2020-01-01, effect: notice, channels: [codebase], assumed: notices do not matter}
       - {from: 2021-01-01, effect: block, channels: [sales], assumed: block}
-      - {from: 2026-06-01T00:00:00Z, effect: block, channels: [portal], source: {title: part, url: "https://p.example/", checked: 2025-06-01, grade: primary}}
+      - {from: 2026-05-20T00:00:00Z, effect: block, channels: [portal], source: {title: part, url: "https://p.example/", checked: 2025-06-01, grade: primary}}
     floors:
       - {at-least-until: {until: 2026-06-01}, channels: [codebase], assumed: floor}
       - {at-least-until: {until: 2026-05-01}, channels: [training], assumed: exempt}
-      - {at-least-until: {until: 2026-06-01}, channels: [portal], assumed: answered}
+      - {at-least-until: {until: 2026-05-20}, channels: [portal], assumed: answered}
       - {at-least-until: {until: 2026-05-15}, channels: [codebase], assumed: earlier}
 stays:
   - {id: stay, published: 2022-01-01T00:00:00Z, from: 2022-01-01T00:00:00Z, until: {until: 2023-01-01}, channels: [sales], assumed: stay, source: {title: stay, url: "https://t.example/", checked: 2026-01-01, grade: primary}}
@@ -88,6 +88,7 @@ func TestChecks(t *testing.T) {
 		{"endpoint/redundant", "a closer zone", "", endpoints("{zone: own.example, channels: [codebase]}", "{zone: b.own.example, channels: [cloud]}", "{host: a.b.own.example, channels: [codebase]}"), nil},
 		{"endpoint/redundant", "a zone that says more", "", endpoints("{zone: own.example, channels: [codebase]}", "{zone: own.example, channels: [cloud]}", "{host: a.own.example, channels: [codebase]}"), nil},
 		{"endpoint/redundant", "paths of the zone", "", endpoints("{zone: own.example, channels: [codebase]}", "{zone: own.example, paths: [\"/x/**\"], channels: [cloud]}", "{host: a.own.example, channels: [codebase]}"), nil},
+		{"endpoint/redundant", "paths alone of the zone", "", endpoints("{zone: own.example, paths: [\"/x/**\"], channels: [codebase]}", "{host: a.own.example, channels: [codebase]}"), nil},
 		{"endpoint/redundant", "another vendor", "", endpoints("{host: a.other.example, channels: [codebase]}"), nil},
 		{"endpoint/redundant", "pinned", "", endpoints("{zone: own.example, channels: [codebase]}", "{host: a.own.example, channels: [codebase], pinned: true}"), nil},
 		{"endpoint/redundant", "half", "", endpoints("{zone: a.own.example, channels: [codebase]}", "{host: \"{a,b}.own.example\", channels: [codebase]}"), nil},
@@ -99,10 +100,11 @@ func TestChecks(t *testing.T) {
 		{"floor/near", "a second before", "2026-05-31T23:59:59Z", enforce, []string{"3: 2026-06-01T00:00:00Z, in 0 days"}},
 		{"floor/near", "at its end", "2026-06-01T00:00:00Z", enforce, nil},
 		{"floor/near", "of nobody", "2026-03-03T00:00:00Z", "settings: {mode: enforce}\nsites: [{name: b, networks: [10.0.0.0/8], jurisdictions: [B]}]\n", []string{"1: 2026-06-01T00:00:00Z, in 90 days"}},
+		{"floor/near", "of nobody, by settings.mode", "2026-03-03T00:00:00Z", strings.Replace(head, "[A]", "[B]", 1) + "settings: {mode: enforce}\n", nil},
 		{"floor/near", "monitored", "2026-03-03T00:00:00Z", "restrictions: [{id: r, mode: monitor}]\n", nil},
 
 		{"instant/assumed", "", "", enforce, []string{
-			"3: allows until at least; 2026-05-01; exempt", "3: allows until at least; 2026-05-15; earlier", "3: allows until at least; 2026-06-01; answered",
+			"3: allows until at least; 2026-05-01; exempt", "3: allows until at least; 2026-05-15; earlier", "3: allows until at least; 2026-05-20; answered",
 			"3: allows until at least; 2026-06-01; floor", "3: blocks from; 2021-01-01; block", "3: is no longer stayed (stay) from; 2022-06-01; lift",
 			"3: is stayed (stay) until; 2023-01-01; stay", "3: licenses (licence) until; 2024-01-01; licence",
 		}},
@@ -145,6 +147,8 @@ func TestChecks(t *testing.T) {
 		{"rule/never-block", "a channel", "", rule("vendor: acme, channels: [revocation]" + block), []string{"3: the channel revocation"}},
 		{"rule/never-block", "a host", "", rule("hosts: [crl.acme.example]" + block), []string{"3: names crl.acme.example,"}},
 		{"rule/never-block", "final", "", rule("hosts: [crl.acme.example], final: true" + block), nil},
+		{"rule/never-block", "a channel, final", "", rule("vendor: acme, channels: [revocation], final: true" + block), nil},
+		{"rule/never-block", "another channel", "", rule("vendor: acme, channels: [codebase]" + block), nil},
 		{"rule/never-block", "all of a vendor", "", rule("vendor: acme" + block), nil},
 
 		{"host/unlisted", "", "", rule("hosts: [nothing.example, x.upd.acme.example, port.acme.example]" + block), []string{"3: nothing.example"}},

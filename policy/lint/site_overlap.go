@@ -23,7 +23,8 @@ var overlappingSites = check{
 	},
 }
 
-// enclosed lists the sites of which a network lies in one of another site, each with the one whose network is the closest around.
+// enclosed lists the sites of which a network lies in one of another site, or in another of their own, each with the one whose network
+// is the closest around.
 func enclosed(sites []policy.Site) (pairs [][2]int) {
 	type network struct {
 		netip.Prefix
@@ -44,7 +45,7 @@ func enclosed(sites []policy.Site) (pairs [][2]int) {
 			around = around[:len(around)-1]
 		}
 		if len(around) > 0 {
-			if pair := [2]int{n.site, around[len(around)-1].site}; pair[0] != pair[1] && !known[pair] {
+			if pair := [2]int{n.site, around[len(around)-1].site}; !known[pair] {
 				known[pair] = true
 				pairs = append(pairs, pair)
 			}
