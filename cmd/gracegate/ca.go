@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"os"
 	"strings"
@@ -147,7 +146,7 @@ func newCAShow() *cobra.Command {
 }
 
 func newCAExport() *cobra.Command {
-	var format, output string
+	var format, name string
 	cmd := caCommand("export", "Write the root for clients to trust; never a key", func(cmd *cobra.Command, _ *config.Config, dir string) error {
 		ca, err := readCA(dir)
 		if err != nil {
@@ -157,31 +156,24 @@ func newCAExport() *cobra.Command {
 		if err != nil {
 			return invalid(err, "--format is pem, der or mobileconfig")
 		}
-		if output != "" {
-			return writeRoot(output, data)
-		}
-		if format == "der" && isTerminal(cmd.OutOrStdout()) {
+		to := output{flag: "output", name: name}
+		switch {
+		case !to.toStdout() && holdsKey(name):
+			return invalid(fmt.Errorf("%s holds a private key, and is not written over", name), "--output names another file")
+		case to.toStdout() && format == "der" && isTerminal(cmd.OutOrStdout()):
 			return invalid(errors.New("the der form is binary, and standard output is a terminal"), "--output FILE, or --format pem")
 		}
-		_, err = cmd.OutOrStdout().Write(data)
-		return failed(err, "")
+		return to.write(cmd.OutOrStdout(), contents(data))
 	})
 	cmd.Flags().StringVar(&format, "format", "pem", "`format`: pem, der or mobileconfig (for Apple's systems)")
-	cmd.Flags().StringVar(&output, "output", "", "write to this `file`")
+	cmd.Flags().StringVar(&name, "output", "-", "the `file` to write; - is standard output")
 	return cmd
 }
 
-// writeRoot writes a root to a file, but never over a private key: the root's own is not made again.
-func writeRoot(name string, data []byte) error {
-	const hint = "--output names a file that can be written"
-	there, err := os.ReadFile(name)
-	switch {
-	case err == nil && bytes.Contains(there, []byte("PRIVATE KEY-----")):
-		return invalid(fmt.Errorf("%s holds a private key, and is not written over", name), "--output names another file")
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return failed(err, hint)
-	}
-	return failed(os.WriteFile(name, data, 0o644), hint) //nolint:gosec // G306: everybody may read a certificate
+// holdsKey tells whether a file holds a private key, which must not be lost: that of a root is not made again.
+func holdsKey(name string) bool {
+	there, err := readAtMost(name, 1<<20)
+	return err == nil && bytes.Contains(there, []byte("PRIVATE KEY-----"))
 }
 
 // isTerminal tells whether a person would see what is written: the only other device that is common is the null device.

@@ -55,6 +55,11 @@ func (o output) writeFile(write func(io.Writer) error) error {
 	case !like.Mode().IsRegular():
 		return invalid(fmt.Errorf("%s is no regular file", o.name), "--"+o.flag+" names a file that can be written")
 	}
+	if like != nil { // it could be replaced all the same
+		if _, err := mayWrite(target); err != nil {
+			return err
+		}
+	}
 	perm := fs.FileMode(0o644)
 	switch {
 	case o.private:

@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// requestEvery is how often a gateway looks for a request, requestMaxAge how old one may be, and requestWait how long who made it
-	// waits: the gateway may be asking its second source.
+	// requestEvery is how often a gateway looks for a request (one call, which also works where nothing is watched), requestMaxAge how
+	// old one may be, and requestWait how long who made it waits: the gateway may be asking its second source.
 	requestEvery, requestMaxAge, requestWait = time.Second, time.Minute, 15 * time.Second
 
 	maxRequest = 64 << 10 // bytes
