@@ -25,6 +25,7 @@ func TestFan(t *testing.T) {
 		)
 		for _, user := range []string{"a", "b", "c", "d", "e"} {
 			f.Queue([]*Record{{User: user}})
+			time.Sleep(lingerTime) // else it may wait for the next
 			synctest.Wait()
 		}
 		if !slices.Equal(quick, []string{"a", "b", "c", "d", "e"}) {
