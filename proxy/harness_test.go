@@ -70,7 +70,7 @@ var (
 )
 
 // patience is how long a test waits for what must come. A test that passes never waits so long.
-const patience = 10 * time.Second
+const patience = 20 * time.Second
 
 // rig is a proxy on a loopback port, with everything around it that a test looks at.
 type rig struct {

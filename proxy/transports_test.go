@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,12 +59,19 @@ func (c *census) settle(t *testing.T, most int) {
 func TestStraightConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
 	const together = maxIdleStraight + 2
-	var came sync.WaitGroup // those who ask together
+	type crowd struct { // those who ask together
+		came atomic.Int32
+		all  chan struct{} // closed when they have come
+	}
+	var asking atomic.Pointer[crowd]
 	c := &census{}
 	c.changed = sync.NewCond(&c.mu)
 	o := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		came.Done()
-		came.Wait()
+		now := asking.Load()
+		if now.came.Add(1) == together {
+			close(now.all)
+		}
+		<-now.all
 	}))
 	o.Config.ConnState = c.note
 	o.Start()
@@ -81,7 +89,7 @@ func TestStraightConnectionsAreBounded(t *testing.T) {
 	defer ways.closeIdle()
 	at := netip.MustParseAddr("192.0.2.1")
 	for n := 1; n <= maxStraight+2; n++ {
-		came.Add(together)
+		asking.Store(&crowd{all: make(chan struct{})})
 		var asked sync.WaitGroup
 		way := ways.to(hostPort{host.FromAddr(at), 80})
 		for range together {
@@ -89,7 +97,6 @@ func TestStraightConnectionsAreBounded(t *testing.T) {
 				resp, err := way.plain.RoundTrip(httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://free.example/", nil))
 				if err != nil {
 					t.Error(err)
-					came.Done()
 					return
 				}
 				_, _ = io.Copy(io.Discard, resp.Body)
