@@ -34,9 +34,11 @@ func (t *transports) closeIdle() {
 
 const (
 	// maxStraight bounds the addresses to which connections are kept for further requests.
-	maxStraight = 128
+	maxStraight = 32
 
-	// maxIdleStraight is how many each way to one of these keeps, so that all of them together keep as many as the ways to hosts do.
+	// maxIdleStraight is how many each way to one of these keeps, so that all of them together keep as many as the ways to hosts do. It is
+	// more than clients ask of one address at once: net/http makes room by closing the connection that was idle first, and fails a
+	// request if an answer without a body has come over that one, but is not yet handed out.
 	maxIdleStraight = maxIdleOrigins / maxStraight
 )
 

@@ -66,12 +66,13 @@ func TestStraightConnectionsAreBounded(t *testing.T) {
 	var asking atomic.Pointer[crowd]
 	c := &census{}
 	c.changed = sync.NewCond(&c.mu)
-	o := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	o := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		now := asking.Load()
 		if now.came.Add(1) == together {
 			close(now.all)
 		}
 		<-now.all
+		_, _ = io.WriteString(w, "ok") // an answer without a body may fail: see maxIdleStraight
 	}))
 	o.Config.ConnState = c.note
 	o.Start()
