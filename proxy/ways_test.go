@@ -121,6 +121,8 @@ func TestNoInterceptionAfterAll(t *testing.T) {
 			}
 			c := tls.Client(w, &tls.Config{RootCAs: roots, ServerName: mixed})
 			newSecureWire(t, c).send("GET /v6/a HTTP/1.1\r\nHost: "+mixed+"\r\n\r\n").answer("GET").want(t, http.StatusOK)
+			_ = c.CloseWrite()
+			_, _ = io.Copy(io.Discard, c) // what is left unread would end in a reset
 			_ = c.Close()
 			l.observed("closed tunnel complete")
 		})
