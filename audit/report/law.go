@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gracegate/gracegate/policy"
@@ -27,7 +28,7 @@ func zoned(at time.Time, zone *time.Location) Instant {
 		return t
 	}
 	if local := at.In(zone); offsetOf(local)%60 == 0 {
-		t.Local, t.Zone = local.Format(time.RFC3339Nano), clean(zone.String())
+		t.Local, t.Zone = local.Format(time.RFC3339Nano), clean(strings.TrimLeft(zone.String(), "+-0123456789:")) // no name is an offset
 	}
 	return t
 }

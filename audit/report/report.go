@@ -139,7 +139,7 @@ type Summary struct {
 type Instant struct {
 	At      time.Time `json:"at"`
 	Local   string    `json:"local"`   // in the zone of the text; empty where that is UTC, or the text has none
-	Zone    string    `json:"zone"`    // likewise
+	Zone    string    `json:"zone"`    // likewise, and where the text has only an offset
 	Assumed string    `json:"assumed"` // why hour or zone are not the text's own; empty where they are
 }
 

@@ -36,7 +36,7 @@ func (i *Instant) InZone() string {
 	if err != nil {
 		return i.Local
 	}
-	return exactly(local, " UTC-07:00") + ", " + i.Zone
+	return strings.Join(notEmpty(exactly(local, " UTC-07:00"), i.Zone), ", ")
 }
 
 // RFC3339 is the instant for programs, in UTC.
