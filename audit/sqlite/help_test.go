@@ -83,7 +83,7 @@ func (d dullDB) seen(since, until time.Time, vendor, site string) []audit.Seen {
 	var all []audit.Seen
 	for _, s := range d {
 		within := s.Hour.Add(time.Hour).After(since) && (until.IsZero() || s.Hour.Before(until))
-		if within && (vendor == "" || s.Vendor == vendor) && (site == "" || cmp.Or(s.Site, "-") == site) {
+		if within && (vendor == "" || s.Vendor == vendor) && (site == "" || cmp.Or(s.Site, DefaultSite) == site) {
 			all = append(all, s)
 		}
 	}

@@ -65,8 +65,8 @@ func next(ctx context.Context, from interface {
 	return n, err
 }
 
-// DefaultSite stands for the clients that no site names.
-const DefaultSite = "-"
+// DefaultSite stands for the clients that no site names: no site can be called so.
+const DefaultSite = "(default)"
 
 const querySeen = `SELECT hour, client, request, outcome, first, last, flows, cuts, bytes_in, bytes_out FROM seen
 	WHERE hour >= ?1 AND hour < ?2

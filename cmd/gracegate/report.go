@@ -8,13 +8,13 @@ import (
 	"iter"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gracegate/gracegate/audit"
 	reports "github.com/gracegate/gracegate/audit/report"
+	"github.com/gracegate/gracegate/audit/sqlite"
 	"github.com/gracegate/gracegate/config"
 	"github.com/gracegate/gracegate/policy"
 )
@@ -85,7 +85,7 @@ func reportCommand(open openSource, now func() time.Time) *cobra.Command {
 	f.StringVar(&q.until, "until", "", "the `instant` that ends the period, and is not in it (default --at)")
 	f.StringVar(&q.at, "at", "", "the `instant` of the report: what stops next comes after it (default now)")
 	f.StringVar(&q.vendor, "vendor", "", "only what was asked of this `vendor`")
-	f.StringVar(&q.site, "site", "", "only clients of this `site` of the policy")
+	f.StringVar(&q.site, "site", "", "only clients of this `site`, default for those that no site names")
 	f.StringVar(&q.format, "format", "text", "`format`: text, html, json, csv or md")
 	f.StringVar(&q.output, "output", "-", "the `file` to write, which is there whole or not at all; - is standard output")
 	f.BoolVar(&verify, "verify", false, "prove the records first, as audit verify does: some seconds for each million")
@@ -160,7 +160,7 @@ func makeReport(ctx context.Context, cfg *config.Config, o *reports.Options, ope
 	}
 	o.Uncounted = source.uncounted
 	since, until := o.Hours()
-	r, err = reports.Build(p, o, source.Seen(ctx, since, until, o.Vendor, o.Site))
+	r, err = reports.Build(p, o, source.Seen(ctx, since, until, o.Vendor, siteInRecord(p, o.Site)))
 	if err != nil {
 		return nil, failed(err, "")
 	}
@@ -170,22 +170,21 @@ func makeReport(ctx context.Context, cfg *config.Config, o *reports.Options, ope
 	return r, nil
 }
 
+// siteInRecord is what the database calls a site.
+func siteInRecord(p *policy.Policy, name string) string {
+	if name == defaultSite && !slices.Contains(siteNames(p), name) {
+		return sqlite.DefaultSite
+	}
+	return name
+}
+
 // knownNames refuses a vendor or site that the policy does not have.
 func knownNames(p *policy.Policy, o *reports.Options) error {
-	vendor := func(v policy.Vendor) bool { return v.ID == o.Vendor }
-	if o.Vendor != "" && !slices.ContainsFunc(p.Catalog().Vendors, vendor) && !slices.ContainsFunc(p.Operator().Vendors, vendor) {
-		return invalid(fmt.Errorf("the record has nothing of a vendor %q, and neither has the catalogue", o.Vendor), "the id of a vendor, as explain tells it")
+	if vendors := idsOf(vendorNames(p)); o.Vendor != "" && !slices.Contains(vendors, o.Vendor) {
+		return invalid(fmt.Errorf("the record has nothing of a vendor %q, and neither has the catalogue", o.Vendor), policy.Known(o.Vendor, vendors))
 	}
-	sites := make([]string, len(p.Operator().Sites))
-	for i := range sites {
-		sites[i] = p.Operator().Sites[i].Name
-	}
-	if o.Site != "" && !slices.Contains(sites, o.Site) {
-		hint := "the policy has no sites"
-		if len(sites) > 0 {
-			hint = "the policy has " + strings.Join(sites, ", ")
-		}
-		return invalid(fmt.Errorf("the record has nothing of a site %q, and neither has the policy", o.Site), hint)
+	if sites := append(siteNames(p), defaultSite); o.Site != "" && !slices.Contains(sites, o.Site) {
+		return invalid(fmt.Errorf("the record has nothing of a site %q, and neither has the policy", o.Site), policy.Known(o.Site, sites))
 	}
 	return nil
 }

@@ -96,8 +96,9 @@ func TestReportPeriod(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
 		"": "2024-09-01T10:00:00Z 2024-10-01T11:00:00Z  ",
-		"--since 2024-09-29T00:00:00-04:00 --vendor kaspersky":                                             "2024-09-29T04:00:00Z 2024-10-01T11:00:00Z kaspersky ",
-		"--at 2024-12-31T00:00:00Z --since 2024-12-30T00:00:00+05:30":                                      "2024-12-29T18:00:00Z 2024-12-31T00:00:00Z  ",
+		"--since 2024-09-29T00:00:00-04:00 --vendor kaspersky":        "2024-09-29T04:00:00Z 2024-10-01T11:00:00Z kaspersky ",
+		"--at 2024-12-31T00:00:00Z --since 2024-12-30T00:00:00+05:30": "2024-12-29T18:00:00Z 2024-12-31T00:00:00Z  ",
+		"--site default": "2024-09-01T10:00:00Z 2024-10-01T11:00:00Z  (default)",
 		"--until 2024-03-01T00:00:00Z --at 2024-01-01T00:00:00Z":                                           "2024-01-31T00:00:00Z 2024-03-01T00:00:00Z  ",
 		"--since 2024-09-29T03:59:59.999999999Z --until 2024-09-29T04:00:00.000000001Z --vendor microsoft": "2024-09-29T03:00:00Z 2024-09-29T05:00:00Z microsoft ",
 	} {
@@ -128,8 +129,9 @@ func TestReportRefuses(t *testing.T) {
 		{refusedOnce, "--at noon", exitInvalid, `error: --at "noon": `},
 		{refusedOnce, "--since 2024-10-02T00:00:00Z", exitInvalid, "error: the period from 2024-10-02T00:00:00Z until 2024-10-01T10:20:30Z is empty"},
 		{refusedOnce, "--since 1800-01-01T00:00:00Z", exitInvalid, "error: the period is a hundred years or longer"},
-		{refusedOnce, "--since 2024-10-01T00:00:00Z --vendor kasperski", exitInvalid, `error: the record has nothing of a vendor "kasperski", and neither has the catalogue`},
-		{refusedOnce, "--since 2024-10-01T00:00:00Z --site bostn", exitInvalid, "hint: the policy has no sites"},
+		{refusedOnce, "--since 2024-10-01T00:00:00Z --vendor kasperski", exitInvalid, `error: the record has nothing of a vendor "kasperski", and neither has the catalogue
+hint: did you mean "kaspersky"?`},
+		{refusedOnce, "--since 2024-10-01T00:00:00Z --site bostn", exitInvalid, "hint: known are default"},
 		{refusedOnce, "--policy-file /nowhere/policy.yaml", exitInvalid, `error: policy file "/nowhere/policy.yaml"`},
 		{refusedOnce, "--output /nowhere/report.html", exitFailed, "hint: --output names a file that can be written"},
 		{refusedOnce, "--output " + os.DevNull, exitInvalid, "is no regular file"},
