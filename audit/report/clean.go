@@ -13,10 +13,10 @@ const (
 )
 
 // clean makes any text one line without anything that has no glyph (controls, direction marks, line separators, broken
-// UTF-8), which is spelled out as Go does, "\x1b". What is longer than maxText is cut between two characters and ends with
+// UTF-8), which is spelled out as Go does, "\x1b": texts of the record are so already. What is longer than maxText is cut between two characters and ends with
 // cutMark.
 func clean(s string) string {
-	if len(s) <= maxText && !strings.ContainsFunc(s, func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) || r == '\\' }) {
+	if len(s) <= maxText && !strings.ContainsFunc(s, func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }) {
 		return s
 	}
 	var b strings.Builder
@@ -27,8 +27,6 @@ func clean(s string) string {
 		switch {
 		case r == utf8.RuneError && size == 1:
 			part = fmt.Sprintf(`\x%02x`, part[0])
-		case r == '\\': // or what was spelled out could not be told from it
-			part = `\\`
 		case unicode.IsPrint(r):
 		case r <= 0xff:
 			part = fmt.Sprintf(`\x%02x`, r)
