@@ -47,7 +47,7 @@ func (g *gatherer) report(o *Options) *Report {
 			Revision: clean(g.policy.Revision()), File: clean(o.PolicyFile), Catalogue: clean(g.policy.Catalog().Digest),
 			KnownAt: knownAt(g.policy.KnownAt()),
 		},
-		Integrity: o.Integrity.cleaned(), uncounted: o.Uncounted,
+		Simulated: o.Simulated, Recorded: o.Recorded.inUTC(), Integrity: o.Integrity.cleaned(), uncounted: o.Uncounted,
 		Trend:    Trend{Days: int(g.width / day), Bins: g.bins, Deadlines: g.deadlines()},
 		Attempts: g.attempts(), Passed: g.passedIn(), Ahead: g.stops(), Waivers: g.waiversUsed(o), Outcomes: g.outcomesSeen(),
 	}
@@ -55,6 +55,13 @@ func (g *gatherer) report(o *Options) *Report {
 	r.Summary = g.summary(r)
 	r.Notes = g.notes(r)
 	return r
+}
+
+func (s *Recorded) inUTC() *Recorded {
+	if s == nil {
+		return nil
+	}
+	return &Recorded{s.Since.UTC(), s.Until.UTC()}
 }
 
 func (i *Integrity) cleaned() *Integrity {

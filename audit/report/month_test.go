@@ -143,6 +143,7 @@ func monthOptions() *Options {
 		At: monthUntil, Since: monthSince, Until: monthUntil,
 		Operator: Operator{"Example University, Network Services", "helpdesk@example.edu", "https://network.example.edu/refused"},
 		Gateway:  "egress-1.example.edu", Software: "gracegate 1.0.0", PolicyFile: "/etc/gracegate/policy.yaml",
+		Recorded:  &Recorded{monthSince.Add(-48 * time.Hour), monthUntil},
 		Integrity: &Integrity{Checked: true, Verified: true, Records: 123456, Checkpoint: "9f2c11d07a55", CheckpointAt: monthUntil.Add(-time.Minute)},
 	}
 }

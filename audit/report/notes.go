@@ -18,6 +18,9 @@ func (g *gatherer) notes(r *Report) []string {
 	if g.differs > 0 {
 		list = append(list, fmt.Sprintf("%s decided then otherwise than the policy as it is now would have: policy or catalogue have changed since, or what the decision rested on is not all in the record. What was recorded is what is counted; the texts of such flows are given only by their restriction.", plural(g.differs, "flow was", "flows were")))
 	}
+	if c := r.Recorded; c != nil && c.Since.After(r.Period.Since) {
+		list = append(list, fmt.Sprintf("The record begins in the hour of %s UTC. Of what was before that in the period this report knows nothing: the gateway may not have run, or its records may not be kept for so long.", exactly(c.Since, "")))
+	}
 	if r.Period.Widened() {
 		list = append(list, fmt.Sprintf("The record is summed up by whole hours of UTC. The report was asked for %s to %s and covers the hours in which these lie.", second(r.Period.AskedSince), second(r.Period.AskedUntil)))
 	}

@@ -24,6 +24,8 @@ type Options struct {
 	Software   string // that makes the report, with its version
 	PolicyFile string // empty: the built-in policy
 
+	Simulated bool       // the record was made on a simulated clock
+	Recorded  *Recorded  // nil: the record has no flow
 	Integrity *Integrity // of the record; nil: it was not verified
 	Uncounted int64      // records that were written, and are not in what is read: a gateway that runs counts them within seconds
 }
@@ -43,6 +45,12 @@ type Operator struct {
 	Name    string `json:"name"`
 	Contact string `json:"contact"`
 	URL     string `json:"url"`
+}
+
+// Recorded is from the first to the last hour that the record has any flow of, half-open.
+type Recorded struct {
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"`
 }
 
 // Integrity is what a verification of the record found.
@@ -67,6 +75,8 @@ type Report struct {
 	Gateway      string        `json:"gateway"`
 	Software     string        `json:"software"`
 	Policy       Policy        `json:"policy"`
+	Simulated    bool          `json:"simulated_clock"`
+	Recorded     *Recorded     `json:"recorded"`
 	Integrity    *Integrity    `json:"integrity"`
 	Restrictions []Restriction `json:"restrictions"`
 

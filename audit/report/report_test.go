@@ -300,6 +300,32 @@ func TestAnotherPolicyThen(t *testing.T) {
 	}
 }
 
+// What the record cannot tell is said at the head: a clock that was no real one, and nothing at all; and where it begins too late.
+func TestTellsHowFarTheRecordGoes(t *testing.T) {
+	t.Parallel()
+	p, hour := testPolicy(t), time.Date(2024, 9, 20, 7, 0, 0, 0, time.UTC)
+	for _, row := range []struct {
+		simulated bool
+		recorded  *Recorded
+		seen      []audit.Seen
+		has, not  string
+	}{
+		{true, nil, nil, "clock        simulated: ", "The record begins"},
+		{false, nil, nil, "recorded     no flow at all", "simulated"},
+		{false, nil, nil, "- The record has nothing for this period, narrowed to vendor acme: that nobody asked is not known from it.", "simulated"},
+		{false, &Recorded{hour, monthUntil}, sum(smallRecords(p)), "- The record begins in the hour of 2024-09-20 07:00 UTC.", "The record has nothing"},
+		{false, &Recorded{hour, monthUntil}, nil, "recorded     flows from 2024-09-20 07:00 UTC until 2024-10-15 00:00 UTC", "no flow at all"},
+		{false, &Recorded{monthSince, monthUntil}, sum(smallRecords(p)), "recorded     flows from 2024-09-15 00:00 UTC", "The record begins"},
+	} {
+		o := monthOptions()
+		o.Simulated, o.Recorded, o.Vendor = row.simulated, row.recorded, "acme"
+		got := written(t, build(t, p, o, row.seen), "txt")
+		if !strings.Contains(got, row.has) || strings.Contains(got, row.not) {
+			t.Errorf("it lacks %q or has %q:\n%s", row.has, row.not, got)
+		}
+	}
+}
+
 func TestHours(t *testing.T) {
 	t.Parallel()
 	india := time.FixedZone("", 5*3600+1800)

@@ -60,6 +60,8 @@ func (r *Report) headLines() [][2]string {
 		add("modelled on", r.Restrictions[i].Line())
 	}
 	add("record", r.Integrity.Line())
+	add("recorded", r.Recorded.Line())
+	add("clock", r.SimulatedClock())
 	return lines
 }
 
@@ -74,7 +76,7 @@ func notEmpty(list ...string) []string {
 }
 
 func (r *Report) figureSection() section {
-	s := section{title: "Summary", head: []string{"Number", "What", ""}, numbers: columns(0)}
+	s := section{title: "Summary", head: []string{"Number", "What", ""}, numbers: columns(0), lines: notEmpty(r.Nothing())}
 	for _, f := range r.Figures() {
 		s.rows = append(s.rows, []string{f.Value, f.Name, f.More})
 	}

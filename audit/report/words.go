@@ -175,6 +175,37 @@ func (a *Attempt) hostList(n int) string {
 	return s
 }
 
+// Line tells how far the record reaches.
+func (s *Recorded) Line() string {
+	if s == nil {
+		return "no flow at all"
+	}
+	return fmt.Sprintf("flows from %s UTC until %s UTC", exactly(s.Since, ""), exactly(s.Until, ""))
+}
+
+// Nothing says that there is nothing to report, which is no good news; empty: there is.
+func (r *Report) Nothing() string {
+	if r.Summary.Flows > 0 {
+		return ""
+	}
+	s := "The record has nothing for this period"
+	if filter := r.Filter(); filter != "" {
+		s += ", narrowed to " + filter
+	}
+	return s + ": that nobody asked is not known from it."
+}
+
+// simulatedClock is what a reader must know first of a record that was made on one.
+const simulatedClock = "simulated: times are those of a policy clock that was set (clock.at), not those at which the traffic passed"
+
+// SimulatedClock says that the clock was simulated; empty: it was not.
+func (r *Report) SimulatedClock() string {
+	if !r.Simulated {
+		return ""
+	}
+	return simulatedClock
+}
+
 // Line tells in a line what is known of the record's integrity.
 func (i *Integrity) Line() string {
 	if i == nil {

@@ -50,6 +50,19 @@ func TestSeenAgainstDull(t *testing.T) {
 	}
 }
 
+func TestHours(t *testing.T) {
+	t.Parallel()
+	d := newDB(t)
+	if _, _, ok, err := d.Hours(t.Context()); ok || err != nil {
+		t.Errorf("an empty one: %t, %v", ok, err)
+	}
+	add(t, d, 0, 1, distinct(3, graceEnds.Add(5*time.Hour)))
+	add(t, d, 1, 2, distinct(3, graceEnds))
+	if first, last, ok, err := d.Hours(t.Context()); !first.Equal(graceEnds) || !last.Equal(graceEnds.Add(5*time.Hour)) || !ok || err != nil {
+		t.Errorf("%s to %s, %t, %v", first, last, ok, err)
+	}
+}
+
 // Every word of every type is kept, and absent values too.
 func TestSeenKeepsEveryValue(t *testing.T) {
 	t.Parallel()

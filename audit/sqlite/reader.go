@@ -65,6 +65,14 @@ func next(ctx context.Context, from interface {
 	return n, err
 }
 
+// Hours returns the first and the last hour that the database has a sum of; ok is false where it has none.
+func (r *Reader) Hours(ctx context.Context) (first, last time.Time, ok bool, err error) {
+	var from, to sql.NullInt64
+	// Each is one look at the index; both in one SELECT would go through all sums.
+	err = r.reading.QueryRowContext(ctx, `SELECT (SELECT min(hour) FROM seen), (SELECT max(hour) FROM seen)`).Scan(&from, &to)
+	return time.Unix(from.Int64, 0).UTC(), time.Unix(to.Int64, 0).UTC(), from.Valid && to.Valid, explained(r.path, err)
+}
+
 // DefaultSite stands for the clients that no site names: no site can be called so.
 const DefaultSite = "(default)"
 

@@ -63,21 +63,25 @@ func openRecords(cfg *config.Config, clk *edgeClock, log *zap.Logger, always []z
 	return r, nil
 }
 
+// simulatedIn tells whether the records of a data directory were made on a simulated clock.
+func simulatedIn(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, simulatedName))
+	return err == nil
+}
+
 func journalDir(cfg *config.Config) string { return filepath.Join(cfg.Data.Dir, "journal") }
 
 // keepApart refuses to mix real records with simulated ones: nobody could tell later what had really happened.
 func keepApart(dir string, simulated bool) error {
-	mark := filepath.Join(dir, simulatedName)
-	_, err := os.Stat(mark)
-	marked := err == nil
-	_, err = os.Stat(filepath.Join(dir, "journal"))
+	marked := simulatedIn(dir)
+	_, err := os.Stat(filepath.Join(dir, "journal"))
 	switch {
 	case marked && !simulated:
 		return invalid(fmt.Errorf("%s holds the records of a simulated clock", dir), "--data-dir names another directory, or remove this one")
 	case simulated && !marked && err == nil:
 		return invalid(fmt.Errorf("%s holds records of real time, and the policy clock is a simulated one", dir), "with clock.at, --data-dir names another directory, which is made")
 	case simulated && !marked:
-		return failed(os.WriteFile(mark, []byte("The records in this directory were made on a simulated policy clock (clock.at).\n"), 0o600), "data.dir names a directory that this user may write")
+		return failed(os.WriteFile(filepath.Join(dir, simulatedName), []byte("The records in this directory were made on a simulated policy clock (clock.at).\n"), 0o600), "data.dir names a directory that this user may write")
 	}
 	return nil
 }

@@ -51,8 +51,21 @@ func newReport() *cobra.Command {
 		if err != nil {
 			return nil, err
 		}
-		return &openedSource{reader, reader.Close, uncounted}, nil
+		recorded, err := recordedHours(ctx, reader)
+		if err != nil {
+			return nil, errors.Join(databaseFailure(err), reader.Close())
+		}
+		return &openedSource{reader, reader.Close, recorded, uncounted}, nil
 	}, time.Now)
+}
+
+// recordedHours is how far a database reaches; nil where it has nothing.
+func recordedHours(ctx context.Context, reader *sqlite.Reader) (*reports.Recorded, error) {
+	first, last, ok, err := reader.Hours(ctx)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return &reports.Recorded{Since: first, Until: last.Add(time.Hour)}, nil
 }
 
 // openSource opens what a report is made from.
@@ -61,6 +74,7 @@ type openSource func(context.Context, *config.Config) (*openedSource, error)
 type openedSource struct {
 	seenSource
 	close     func() error
+	recorded  *reports.Recorded
 	uncounted int64 // records that are written and not in it yet
 }
 
@@ -158,7 +172,7 @@ func makeReport(ctx context.Context, cfg *config.Config, o *reports.Options, ope
 	if o.Integrity, err = integrityOf(cfg, verify); err != nil {
 		return nil, err
 	}
-	o.Uncounted = source.uncounted
+	o.Recorded, o.Uncounted, o.Simulated = source.recorded, source.uncounted, simulatedIn(cfg.Data.Dir)
 	since, until := o.Hours()
 	r, err = reports.Build(p, o, source.Seen(ctx, since, until, o.Vendor, siteInRecord(p, o.Site)))
 	if err != nil {
