@@ -78,7 +78,7 @@ func fillSeen(b *testing.B, dir string) {
 		b.Fatal(err)
 	}
 	for i := range uint64(benchHours) {
-		if err := db.Add(b.Context(), i, i+1, seenIn(p, int(i))); err != nil { //nolint:gosec // at most benchHours
+		if err := db.Add(b.Context(), i, i+1, seenIn(p, int(i))); err != nil {
 			b.Fatal(err)
 		}
 	}
