@@ -1,6 +1,9 @@
 package report
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // maxBins is how many bars a chart can have that can be told apart.
 const maxBins = 124
@@ -26,6 +29,23 @@ func newBins(since, until time.Time) ([]Bin, time.Duration) {
 // bin is the index of the bin that an hour of the period is in.
 func (g *gatherer) bin(hour time.Time) int {
 	return int(hour.Sub(g.since.Truncate(day)) / g.width)
+}
+
+// Busy are the bins in which any of the flows were seen.
+func (t *Trend) Busy() []Bin {
+	return slices.DeleteFunc(slices.Clone(t.Bins), func(b Bin) bool { return b.Sum() == 0 })
+}
+
+// Quiet says how many bins are none of these; empty: all are.
+func (t *Trend) Quiet() string {
+	n := int64(len(t.Bins) - len(t.Busy()))
+	switch {
+	case n == 0:
+		return ""
+	case t.Days == 1:
+		return plural(n, "day without any is", "days without any are") + " left out."
+	}
+	return plural(n, "bar without any is", "bars without any are") + " left out."
 }
 
 func later(a, b time.Time) time.Time {

@@ -326,6 +326,40 @@ func TestTellsHowFarTheRecordGoes(t *testing.T) {
 	}
 }
 
+// The summary names those who were blocked most, with what and since when; the days of the trend in which nothing was are left out.
+func TestAtAGlance(t *testing.T) {
+	t.Parallel()
+	p := testPolicy(t)
+	r := build(t, p, monthOptions(), sum(month(p, 200, 5)))
+	most := r.Most()
+	if len(most) != maxMost || !strings.Contains(r.MostOf(), " of "+count(r.Summary.DevicesBlocked)+" devices") {
+		t.Fatalf("%d devices, %s", len(most), r.MostOf())
+	}
+	for i, m := range most {
+		var blocked int64
+		for j := range r.Attempts {
+			a := &r.Attempts[j]
+			if a.Device.Name != m.Device.Name || a.Blocked == 0 {
+				continue
+			}
+			blocked += a.Blocked
+			if m.First.After(*a.FirstBlocked) || m.Last.Before(*a.LastBlocked) || !slices.Contains(m.Asked, Asked{asked(a.Vendor, a.Channels), a.BlockedSince}) {
+				t.Errorf("%+v lacks %+v", m, a)
+			}
+		}
+		if blocked != m.Blocked || i > 0 && most[i-1].Blocked < blocked {
+			t.Errorf("%s has %d of %d", m.Device.Name, m.Blocked, blocked)
+		}
+	}
+	small := smallReport(t)
+	if n := len(small.Most()); n == 0 || small.MostOf() != "" {
+		t.Error(n, small.MostOf())
+	}
+	if busy, quiet := small.Trend.Busy(), small.Trend.Quiet(); len(busy) != 8 || quiet != "22 days without any are left out." {
+		t.Error(len(busy), quiet)
+	}
+}
+
 func TestHours(t *testing.T) {
 	t.Parallel()
 	india := time.FixedZone("", 5*3600+1800)

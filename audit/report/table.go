@@ -37,7 +37,7 @@ func columns(list ...int) map[int]bool {
 // sections are the report as text, without its head.
 func (r *Report) sections() []section {
 	return []section{
-		r.figureSection(), r.trendSection(), r.passedSection(), r.aheadSection(), r.waiverSection(), r.outcomeSection(), r.noteSection(), r.attemptSection(),
+		r.figureSection(), r.mostSection(), r.trendSection(), r.passedSection(), r.aheadSection(), r.waiverSection(), r.outcomeSection(), r.noteSection(), r.attemptSection(),
 	}
 }
 
@@ -123,12 +123,17 @@ func (r *Report) ByDevice() [][]Attempt {
 func (r *Report) trendSection() section {
 	s := section{
 		title: "Trend", head: []string{"From (UTC)", "Blocked", "Passed in grace", "Waived", "Monitored"}, numbers: columns(1, 2, 3, 4),
+		none: "None of these flows were seen.",
 	}
 	for i := range r.Trend.Deadlines {
 		s.lines = append(s.lines, "deadline "+r.Trend.Deadlines[i].Line())
 	}
-	for i := range r.Trend.Bins {
-		b := &r.Trend.Bins[i]
+	busy := r.Trend.Busy()
+	if quiet := r.Trend.Quiet(); quiet != "" && len(busy) > 0 {
+		s.lines = append(s.lines, quiet)
+	}
+	for i := range busy {
+		b := &busy[i]
 		s.rows = append(s.rows, []string{exactly(b.From, ""), count(b.Blocked), count(b.Grace), count(b.Waived), count(b.Monitored)})
 	}
 	return s
@@ -194,11 +199,7 @@ func (s *Stop) Further(n int) string {
 func (s *Stop) deviceList(n int) string {
 	names := []string{}
 	for _, d := range s.Some(n) {
-		name := d.Name
-		if more := d.Beside(); more != "" {
-			name += " (" + more + ")"
-		}
-		names = append(names, name)
+		names = append(names, d.Known())
 	}
 	return strings.Join(notEmpty(strings.Join(names, ", "), s.Further(n)), " ")
 }

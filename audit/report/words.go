@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -127,6 +128,14 @@ func (d *Device) Beside() string {
 		list = append(list, d.Behind())
 	}
 	return strings.Join(list, "; ")
+}
+
+// Known is a device with what a list of names tells beside its own.
+func (d *Device) Known() string {
+	if more := d.Beside(); more != "" {
+		return d.Name + " (" + more + ")"
+	}
+	return d.Name
 }
 
 // Behind says of a relay what is not known.
@@ -362,5 +371,20 @@ func (r *Report) Figures() []Figure {
 	if s.NextStop == nil {
 		return append(list, Figure{"0", "devices at a next stop", "nothing that was seen and passes now is to be blocked"})
 	}
-	return append(list, Figure{count(s.DevicesAhead), of(s.DevicesAhead, "device", "devices") + " at the next stop", s.NextStop.String()})
+	return append(list, Figure{count(s.DevicesAhead), of(s.DevicesAhead, "device", "devices") + " at the next stop", r.nextStop()})
+}
+
+// nextStop tells when something stops next, and what.
+func (r *Report) nextStop() string {
+	var what []string
+	for i := range r.Ahead {
+		if a := &r.Ahead[i]; a.Instant.At.Equal(r.Summary.NextStop.At) && !slices.Contains(what, asked(a.Vendor, a.Channels)) {
+			what = append(what, asked(a.Vendor, a.Channels))
+		}
+	}
+	s := r.Summary.NextStop.UTC() + ": " + strings.Join(what[:min(len(what), 2)], "; ")
+	if more := len(what) - 2; more > 0 {
+		s += fmt.Sprintf("; and %d more", more)
+	}
+	return s
 }
