@@ -22,6 +22,11 @@ func benchRecords() map[string]*Record {
 		URL: "http://dnl-01.geo.kaspersky.com/bases/av/kdb/i386/kdb-0001.xml", Path: "/bases/av/kdb/i386/kdb-0001.xml",
 		Vendor: "kaspersky", Channels: []policy.Channel{policy.Signatures, policy.Codebase},
 		Verdict: policy.Allow, State: policy.Grace, Would: policy.Allow, Cause: cause, NextChange: graceEnds, NextBlock: graceEnds,
+		Reasons: []string{
+			"endpoint dnl-01.geo.kaspersky.com kaspersky host",
+			"decisive phase us-icts-2021-002 kaspersky/signatures grace from 2024-06-20T04:00:00Z until 2024-09-29T04:00:00Z",
+			"decisive phase us-icts-2021-002 kaspersky/codebase grace from 2024-06-20T04:00:00Z until 2024-09-29T04:00:00Z",
+		},
 		Revision: "3f2a9c01b7d4", Upstream: netip.MustParseAddrPort("198.51.100.7:80"), Status: 200, BytesIn: 213, BytesOut: 1400,
 		Duration: 1234567 * time.Nanosecond, Ended: "complete",
 	}
@@ -35,10 +40,11 @@ func benchRecords() map[string]*Record {
 func BenchmarkLine(b *testing.B) {
 	for name, r := range benchRecords() {
 		b.Run(name, func(b *testing.B) {
-			var l line
+			e := NewEncoder()
+			var l []byte
 			b.ReportAllocs()
 			for b.Loop() {
-				l = appendRecord(l[:0], r, "")
+				l = e.Append(l[:0], r)
 			}
 			b.SetBytes(int64(len(l)))
 		})

@@ -287,9 +287,13 @@ func FuzzLineAgainstDull(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := string(appendRecord(nil, r, members(always)))
+		e := NewEncoder(always...)
+		got := string(e.Append(nil, r))
 		if got != want {
 			t.Fatalf("the line is\n%swant\n%s", got, want)
+		}
+		if again := string(e.Append(nil, r)); again != want {
+			t.Fatalf("then the line is\n%swant\n%s", again, want)
 		}
 		checkLine(t, r, got)
 

@@ -15,23 +15,22 @@ const (
 	clockDataset = "gracegate.clock"
 )
 
-// appendRecord appends the line of a record, with its line feed. What is absent is left out; instants are RFC 3339 in UTC.
-// Always are members of every line, each behind its comma. They stand behind the message, as they do in the log.
-func appendRecord(to line, r *Record, always string) line {
-	if r.Turn != nil {
-		return appendTurn(to, r, always)
-	}
+// appendFlow appends the line of a flow, with its line feed. What is absent is left out; instants are RFC 3339 in UTC. What is
+// always in a line stands behind the message, as it does in the log.
+func (e Encoder) appendFlow(to line, r *Record) line {
 	l := append(to, `{"log.level":"info"`...)
 	l.instant("@timestamp", r.Time)
 	l.text("message", message(r))
-	l = append(l, always...)
+	l = append(l, e.always...)
 	l = append(l, `,"ecs.version":"`+ecsVersion+`","event.dataset":"`+dataset+`","event.kind":"event"`...)
 	l.event(r)
 	l.client(r)
 	l.destination(r)
 	l.request(r)
 	l.tls(r)
-	l.decision(r)
+	l.instant("gracegate.policy_time", r.PolicyTime)
+	l.text("gracegate.clock_state", r.Clock.String())
+	l = append(l, e.decided.of(r)...)
 	l.transfer(r)
 	return append(l, '}', '\n')
 }
@@ -152,37 +151,6 @@ func (l *line) tls(r *Record) {
 	l.text("gracegate.hello", r.Hello.String())
 	l.flag("gracegate.ech", r.ECH)
 	l.text("gracegate.alpn", r.ALPN)
-}
-
-func (l *line) decision(r *Record) {
-	verdict, state, category, id := r.outcome()
-	l.instant("gracegate.policy_time", r.PolicyTime)
-	l.text("gracegate.clock_state", r.Clock.String())
-	l.text("gracegate.verdict", verdict.String())
-	l.text("gracegate.state", state.String())
-	l.text("gracegate.need", r.Need.String())
-	l.text("gracegate.would", r.Would.String())
-	l.text("gracegate.guard", r.Guard)
-	l.text("gracegate.vendor", r.Vendor)
-	if len(r.Channels) > 0 {
-		l.list("gracegate.channels", len(r.Channels), func(i int) string { return r.Channels[i].String() })
-	}
-	l.text("rule.category", category)
-	l.text("rule.id", id)
-	if r.Guard == "" {
-		l.text("rule.name", r.Cause.Title)
-		l.text("rule.reference", r.Cause.URL)
-		l.flag("gracegate.floor", r.Cause.Floor)
-	}
-	if len(r.Reasons) > 0 {
-		l.list("gracegate.reasons", len(r.Reasons), func(i int) string { return r.Reasons[i] })
-	}
-	if category == "restriction" {
-		l.text("gracegate.mode", r.Cause.Mode.String())
-	}
-	l.instant("gracegate.next_change", r.NextChange)
-	l.instant("gracegate.next_block", r.NextBlock)
-	l.text("gracegate.revision", r.Revision)
 }
 
 func (l *line) transfer(r *Record) {

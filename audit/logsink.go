@@ -29,11 +29,15 @@ func EncoderConfig() zapcore.EncoderConfig {
 // maxWrite is about how many bytes go into one write.
 const maxWrite = 64 << 10
 
-// Encoder writes records as lines of JSON. The zero value adds nothing to them.
-type Encoder struct{ always string }
+// Encoder writes records as lines of JSON. The zero value is one that adds nothing to them, and is slower. It is safe for concurrent
+// use.
+type Encoder struct {
+	always  string // members of every line, each behind its comma
+	decided *decided
+}
 
 // NewEncoder returns an encoder whose lines have these members besides those of the record.
-func NewEncoder(always ...zap.Field) Encoder { return Encoder{members(always)} }
+func NewEncoder(always ...zap.Field) Encoder { return Encoder{members(always), newDecided()} }
 
 // Append appends the line of a record, with its line feed. The line looks as one that zap's JSON encoder writes with
 // [EncoderConfig]. It is JSON in ASCII without control characters. Each text that others chose is cut at 2 KiB, a list at 16
@@ -41,7 +45,14 @@ func NewEncoder(always ...zap.Field) Encoder { return Encoder{members(always)} }
 //
 // Of a URL, user information, query and fragment are left out; gracegate.query_dropped tells that there was a query.
 // Event.outcome is failure for what was refused or cut.
-func (e Encoder) Append(to []byte, r *Record) []byte { return appendRecord(to, r, e.always) }
+//
+// The record's lists, and what is in them, must not change from now on.
+func (e Encoder) Append(to []byte, r *Record) []byte {
+	if r.Turn != nil {
+		return e.appendTurn(to, r)
+	}
+	return e.appendFlow(to, r)
+}
 
 // MaxLine is the most that a line of a record holds.
 const MaxLine = 128 << 10

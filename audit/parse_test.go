@@ -45,7 +45,7 @@ func FuzzParseWhatIsWritten(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64, some, other string) {
 		r := counted(rand.New(rand.NewPCG(seed, 2)), some, other)
 		r.Sequence, r.Numbered = 1<<62, true
-		line := appendRecord(nil, r, "")
+		line := Encoder{}.Append(nil, r)
 		got, sequence, err := Parse(line)
 		if err != nil || sequence != 1<<62 {
 			t.Fatalf("%v, number %d, of %s", err, sequence, line)
@@ -66,7 +66,7 @@ var comparers = []cmp.Option{cmpopts.EquateComparable(host.Name{}, netip.Addr{})
 
 func FuzzParse(f *testing.F) {
 	for _, r := range goldenRecords() {
-		f.Add([]byte(appendRecord(nil, r, "")))
+		f.Add(Encoder{}.Append(nil, r))
 	}
 	for _, s := range []string{"", "{", "null", "[]", "{}", strings.Repeat("[", 1<<16), `{"a":` + strings.Repeat("[", 20000)} {
 		f.Add([]byte(s))
@@ -135,7 +135,7 @@ func TestParseGolden(t *testing.T) {
 func BenchmarkParse(b *testing.B) {
 	for name, r := range benchRecords() {
 		b.Run(name, func(b *testing.B) {
-			line := appendRecord(nil, r, "")
+			line := Encoder{}.Append(nil, r)
 			b.SetBytes(int64(len(line)))
 			b.ReportAllocs()
 			for b.Loop() {

@@ -1,11 +1,11 @@
 package audit
 
-// appendTurn appends the line of a turn of the policy clock, like appendRecord that of a flow.
-func appendTurn(to line, r *Record, always string) line {
+// appendTurn appends the line of a turn of the policy clock, like appendFlow that of a flow.
+func (e Encoder) appendTurn(to line, r *Record) line {
 	l := append(to, `{"log.level":"info"`...)
 	l.instant("@timestamp", r.Time)
 	l.text("message", "clock "+r.Turn.What+": "+r.Turn.Why)
-	l = append(l, always...)
+	l = append(l, e.always...)
 	l = append(l, `,"ecs.version":"`+ecsVersion+`","event.dataset":"`+clockDataset+`","event.kind":"event"`...)
 	if r.Numbered {
 		l.count("event.sequence", int64(r.Sequence)) //nolint:gosec // nobody has written 2^63 records
