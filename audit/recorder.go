@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,9 +17,10 @@ const maxBatch = 128
 // goroutine.
 type Recorder struct {
 	sink   Sink
-	queue  chan queued
+	size   int // of the queue, at most
 	linger time.Duration
-	urgent chan struct{} // holds an item while something in the queue is waited for
+	some   chan struct{} // holds an item once something is queued
+	urgent chan struct{} // holds an item once what is queued should not linger
 	done   chan struct{} // closed when the last record is written
 
 	tells bool   // records tell of those lost before them: only the first recorder of a record may change it
@@ -30,10 +32,10 @@ type Recorder struct {
 	stuck   atomic.Bool  // a refusal has waited in vain, and nothing was written since
 	inHand  atomic.Int64 // records that left the queue for the sink, and are not yet written
 
-	// mu orders a sender's finding that the queue is full before the writer's finding that it is empty, so that overrun
-	// never outlives the drained queue; and it keeps Close from closing the queue under a sender.
-	mu     sync.Mutex
-	closed bool
+	mu      sync.Mutex
+	queue   []queued
+	waiting int // of the queued, how many are waited for
+	closed  bool
 }
 
 // queued is a record with whom to tell, if anyone, that it was written, or is lost.
@@ -59,7 +61,10 @@ func New(sink Sink, size int) *Recorder {
 }
 
 func newRecorder(sink Sink, size int, linger time.Duration) *Recorder {
-	r := &Recorder{sink: sink, queue: make(chan queued, max(size, 1)), linger: linger, urgent: make(chan struct{}, 1), done: make(chan struct{})}
+	r := &Recorder{
+		sink: sink, size: max(size, 1), linger: linger,
+		some: make(chan struct{}, 1), urgent: make(chan struct{}, 1), done: make(chan struct{}),
+	}
 	go r.run()
 	return r
 }
@@ -90,20 +95,43 @@ func (r *Recorder) Queue(rec *Record) { r.enqueue(queued{Record: rec}) }
 func (r *Recorder) enqueue(q queued) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed {
+	full := len(r.queue) >= r.size
+	if full && !r.closed {
+		r.overrun.Store(true)
+	}
+	if full || r.closed {
 		r.lost.Add(1)
 		return false
 	}
+	r.queue = append(r.queue, q)
+	if len(r.queue) == 1 {
+		signal(r.some)
+	}
+	if q.over != nil {
+		r.waiting++
+	}
+	if r.pressing() {
+		signal(r.urgent)
+	}
+	return true
+}
+
+// pressing tells that what is queued should not linger; the lock is held.
+func (r *Recorder) pressing() bool {
+	return r.waiting > 0 || r.closed || len(r.queue) >= min(maxBatch, (r.size+1)/2)
+}
+
+func signal(c chan struct{}) {
 	select {
-	case r.queue <- q:
-		if q.over != nil || len(r.queue) >= cap(r.queue)/2 {
-			r.hurry()
-		}
-		return true
+	case c <- struct{}{}:
 	default:
-		r.overrun.Store(true)
-		r.lost.Add(1)
-		return false
+	}
+}
+
+func drain(c chan struct{}) {
+	select {
+	case <-c:
+	default:
 	}
 }
 
@@ -111,14 +139,6 @@ func (r *Recorder) enqueue(q queued) bool {
 func (r *Recorder) Works() {
 	r.refused.Store(false)
 	r.stuck.Store(false) // what was waited for may have been written just when nobody waited any longer
-}
-
-// hurry has what is queued written at once.
-func (r *Recorder) hurry() {
-	select {
-	case r.urgent <- struct{}{}:
-	default:
-	}
 }
 
 // Failing reports whether records are being lost, or may be: the queue overran and has not drained yet, the sink refused the last
@@ -129,17 +149,19 @@ func (r *Recorder) Failing() bool { return r.overrun.Load() || r.refused.Load() 
 func (r *Recorder) Lost() uint64 { return r.lost.Load() }
 
 // Len is the number of records that are not yet written.
-func (r *Recorder) Len() int { return len(r.queue) + int(r.inHand.Load()) }
+func (r *Recorder) Len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.queue) + int(r.inHand.Load())
+}
 
 // Close takes no more records and waits until the queued ones are written, or ctx ends; then its error says how many
 // were not yet written. The writing goroutine goes on until they are written. Closing twice is harmless.
 func (r *Recorder) Close(ctx context.Context) error {
 	r.mu.Lock()
-	if !r.closed {
-		r.closed = true
-		close(r.queue)
-		r.hurry()
-	}
+	r.closed = true
+	signal(r.some)
+	signal(r.urgent)
 	r.mu.Unlock()
 	select {
 	case <-r.done:
@@ -152,11 +174,8 @@ func (r *Recorder) Close(ctx context.Context) error {
 func (r *Recorder) run() {
 	defer close(r.done)
 	var b batch
-	for q := range r.queue {
-		r.wait(&q)
-		b.add(q)
-		r.gather(&b)
-		r.inHand.Store(int64(len(b.records)))
+	for r.await() {
+		r.take(&b)
 		r.write(&b)
 		b.over()
 		r.mu.Lock()
@@ -167,12 +186,32 @@ func (r *Recorder) run() {
 	}
 }
 
-// wait lets others come to a record.
-func (r *Recorder) wait(first *queued) {
-	if first.over != nil || r.linger <= 0 || len(r.queue) >= maxBatch {
-		runtime.Gosched() // whoever is about to record something does so first: one write for all of them
-		return
+// await waits until something is queued, and others could come to it. It returns false once nothing will come.
+func (r *Recorder) await() bool {
+	for {
+		r.mu.Lock()
+		n, closed, pressing := len(r.queue), r.closed, r.pressing()
+		if !pressing {
+			drain(r.urgent) // what that was for is written
+		}
+		r.mu.Unlock()
+		switch {
+		case n == 0 && closed:
+			return false
+		case n == 0:
+			<-r.some
+		case pressing || r.linger <= 0:
+			runtime.Gosched() // whoever is about to record something does so first: one write for all of them
+			return true
+		default:
+			r.wait()
+			return true
+		}
 	}
+}
+
+// wait lets others come to what is queued.
+func (r *Recorder) wait() {
 	timer := time.NewTimer(r.linger)
 	defer timer.Stop()
 	select {
@@ -187,11 +226,20 @@ type batch struct {
 	waiting []chan struct{}
 }
 
-func (b *batch) add(q queued) {
-	b.records = append(b.records, q.Record)
-	if q.over != nil {
-		b.waiting = append(b.waiting, q.over)
+// take moves the first of the queue to an empty batch.
+func (r *Recorder) take(b *batch) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := min(len(r.queue), maxBatch)
+	for _, q := range r.queue[:n] {
+		b.records = append(b.records, q.Record)
+		if q.over != nil {
+			b.waiting = append(b.waiting, q.over)
+		}
 	}
+	r.waiting -= len(b.waiting)
+	r.queue = slices.Delete(r.queue, 0, n)
+	r.inHand.Store(int64(n))
 }
 
 // over empties the batch. What is written is garbage, though the queue stays empty.
@@ -202,21 +250,6 @@ func (b *batch) over() {
 	clear(b.records)
 	clear(b.waiting)
 	b.records, b.waiting = b.records[:0], b.waiting[:0]
-}
-
-// gather adds what else is queued, without waiting for more.
-func (r *Recorder) gather(b *batch) {
-	for len(b.records) < maxBatch {
-		select {
-		case q, open := <-r.queue:
-			if !open {
-				return
-			}
-			b.add(q)
-		default:
-			return
-		}
-	}
 }
 
 // write gives the records to the sink. While that refuses them it gets one at a time, so that one that it cannot take is not

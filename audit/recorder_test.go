@@ -335,9 +335,16 @@ func TestRecordsLinger(t *testing.T) {
 			r.Record(&Record{Event: End})
 		}
 		synctest.Wait()
+		r.Record(&Record{Event: Refused})
+		r.Record(&Record{Event: End}) // which the one before does not hurry
+		synctest.Wait()
+		r.Record(&Record{Event: End})
+		time.Sleep(lingerTime)
+		synctest.Wait()
 		closeNow(t, r)
-		if want := []int{3, 2, 50}; !slices.Equal(sizes, want) || at[2] != lingerTime {
-			t.Errorf("batches %v at %v, want %v", sizes, at, want)
+		wantAt := []time.Duration{lingerTime, lingerTime, lingerTime, lingerTime, 2 * lingerTime}
+		if want := []int{3, 2, 50, 1, 2}; !slices.Equal(sizes, want) || !slices.Equal(at, wantAt) {
+			t.Errorf("batches %v at %v, want %v at %v", sizes, at, want, wantAt)
 		}
 	})
 }
