@@ -20,7 +20,8 @@ import (
 )
 
 const (
-	unrecordedProgram = "gracegate-unrecorded" // serves like gracegate, and keeps no record
+	recordedProgram   = "gracegate-recorded"   // is gracegate, on the machine's own clock, unlike that of the scripts
+	unrecordedProgram = "gracegate-unrecorded" // is the same, and keeps no record
 
 	paceHost    = "dnl-01.geo.kaspersky.com"
 	paceAt      = "2024-08-01T00:00:00-04:00" // in its grace period
@@ -36,9 +37,9 @@ const (
 //	go test -run '^$' -bench '^BenchmarkRecorded$' -benchtime 300000x ./cmd/gracegate
 func BenchmarkRecorded(b *testing.B) {
 	origin := paceOrigin(b)
-	on := startPaced(b, "gracegate", paceHost, origin)
+	on := startPaced(b, recordedProgram, paceHost, origin)
 	off := startPaced(b, unrecordedProgram, paceHost, origin)
-	free := startPaced(b, "gracegate", "free.example", origin)
+	free := startPaced(b, recordedProgram, "free.example", origin)
 	all := []*paced{on, off, free}
 	for _, p := range all {
 		p.ask(2 * paceRate) // what is made once is made
@@ -46,7 +47,11 @@ func BenchmarkRecorded(b *testing.B) {
 	before := on.memory()
 	for left, turn := b.N, 0; left > 0; left, turn = left-paceRate, turn+1 {
 		for i := range all {
-			all[(i+turn)%len(all)].measure(min(left, paceRate))
+			at := (i + turn) % len(all)
+			if turn%2 == 1 { // who comes after whom matters
+				at = len(all) - 1 - at
+			}
+			all[at].measure(min(left, paceRate))
 		}
 	}
 	for _, p := range all {
@@ -68,6 +73,7 @@ func (unrecorded) Record(*audit.Record) {}
 func (unrecorded) Failing() bool        { return false }
 
 func init() {
+	programs[recordedProgram] = main
 	programs[unrecordedProgram] = func() {
 		recorder = func(*records) proxy.Recorder { return unrecorded{} }
 		main()
