@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -72,11 +73,11 @@ type Journal struct {
 	unwritten []byte // leaves that are not in their file yet
 	dirty     bool   // lines are not synced yet
 	signed    uint64 // the size of the last checkpoint
-	failed    error  // of the last sync
 	buf       []byte
 	ends      []int
 
-	checkpointMu sync.Mutex // one at a time
+	failing      atomic.Bool // the last sync failed
+	checkpointMu sync.Mutex  // one at a time
 }
 
 // LockedError tells that another process writes the journal.
@@ -124,12 +125,8 @@ func (j *Journal) Next() uint64 {
 	return j.tree.size
 }
 
-// Failing reports whether what is written may not reach the disk.
-func (j *Journal) Failing() bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.failed != nil
-}
+// Failing reports whether what is written may not reach the disk. It waits for nobody: it is asked at each request.
+func (j *Journal) Failing() bool { return j.failing.Load() }
 
 // Write appends records, as [audit.Sink] says. They are with the system when it returns: they survive the end of the process,
 // and after the next second the end of the machine.
@@ -255,10 +252,9 @@ func (j *Journal) Sync() error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if (err == nil) != (j.failed == nil) {
+	if j.failing.Swap(err != nil) != (err != nil) {
 		j.opts.Log.Error("the records reach the disk", zap.Bool("reach", err == nil), zap.Error(err))
 	}
-	j.failed = err
 	j.dirty = j.dirty || err != nil
 	return err
 }

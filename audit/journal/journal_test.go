@@ -476,3 +476,35 @@ func TestLostLeaves(t *testing.T) {
 		})
 	}
 }
+
+// Whoever asks at each request whether records reach the disk does not wait while a disk hangs.
+func TestNobodyWaitsForADiskThatHangs(t *testing.T) {
+	j := open(t, t.TempDir(), Options{})
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := j.lines
+	j.lines = in
+	wrote := make(chan error)
+	go func() {
+		_, err := j.Write(records(1000, time.Now())) // more than a pipe holds
+		wrote <- err
+	}()
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan bool, 1)
+	go func() { asked <- j.Failing() }()
+	select {
+	case <-asked:
+	case <-time.After(10 * time.Second):
+		t.Error("it waits")
+	}
+	_ = out.Close()
+	if err := <-wrote; err == nil {
+		t.Error("a pipe without a reader took the records")
+	}
+	j.lines = file
+	_ = in.Close()
+}
