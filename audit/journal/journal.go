@@ -211,6 +211,7 @@ func (j *Journal) create(s segment) (lines, leaves *os.File, err error) {
 	if lines, leaves, err = s.open(os.O_CREATE | os.O_EXCL); err != nil {
 		return nil, nil, errors.Join(err, os.Remove(s.leavesName()))
 	}
+	syncDir(s.dir) // what is brought to the disk is found there
 	return lines, leaves, nil
 }
 
@@ -295,6 +296,9 @@ func (j *Journal) sign(before uint64) error {
 	}
 	if err := appendWhole(f, line); err != nil {
 		return err
+	}
+	if j.signed == 0 { // the file is new
+		syncDir(j.dir)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()

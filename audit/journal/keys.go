@@ -16,6 +16,8 @@ import (
 const (
 	keyName    = "key"
 	publicName = "key.pub"
+
+	newPrefix = ".new-" // of files that are being written
 )
 
 // readKey reads the key that signs, or makes one for a new journal.
@@ -67,13 +69,21 @@ func makeKey(dir string) (note.Signer, string, error) {
 			return nil, "", err
 		}
 	}
+	syncDir(dir)
 	signer, err := note.NewSigner(secret)
 	return signer, public, err
 }
 
+// syncDir brings the names of new files to the disk. Some systems cannot, and need not.
+func syncDir(dir string) {
+	if f, err := os.Open(dir); err == nil {
+		_, _ = f.Sync(), f.Close()
+	}
+}
+
 // writeFile writes a file whole or not at all.
 func writeFile(name string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-*") // 0600
+	f, err := os.CreateTemp(filepath.Dir(name), newPrefix+"*") // 0600
 	if err != nil {
 		return err
 	}

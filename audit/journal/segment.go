@@ -35,6 +35,16 @@ func (s segment) leavesName() string { return filepath.Join(s.dir, segmentName(s
 
 func segmentName(first uint64) string { return fmt.Sprintf("%020d", first) }
 
+// numberOf reads the number in the name of a file of a segment.
+func numberOf(name, suffix string) (first uint64, ok bool) {
+	digits, ok := strings.CutSuffix(name, suffix)
+	if !ok || len(digits) != 20 {
+		return 0, false
+	}
+	first, err := strconv.ParseUint(digits, 10, 62)
+	return first, err == nil
+}
+
 // segments lists those of a directory, in order.
 func segments(dir string) ([]segment, error) {
 	entries, err := os.ReadDir(dir)
@@ -43,11 +53,7 @@ func segments(dir string) ([]segment, error) {
 	}
 	var list []segment
 	for _, e := range entries {
-		digits, ok := strings.CutSuffix(e.Name(), linesSuffix)
-		if !ok || len(digits) != 20 {
-			continue
-		}
-		if first, err := strconv.ParseUint(digits, 10, 62); err == nil {
+		if first, ok := numberOf(e.Name(), linesSuffix); ok {
 			list = append(list, segment{dir, first})
 		}
 	}
@@ -60,7 +66,7 @@ type scanner struct {
 	file *os.File
 	in   *bufio.Reader
 	size int64 // of all whole lines so far
-	torn int   // bytes behind them that are no whole line
+	torn int64 // bytes behind them that are no whole line
 
 	line []byte // the last one, without its line feed; valid until the next
 }
@@ -84,9 +90,9 @@ func (c *scanner) next() error {
 	line, err := c.in.ReadSlice('\n')
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull):
-		return errLine
+		return c.endless(int64(len(line)))
 	case errors.Is(err, io.EOF):
-		c.torn = len(line)
+		c.torn = int64(len(line))
 		return io.EOF
 	case err != nil:
 		return err
@@ -94,6 +100,25 @@ func (c *scanner) next() error {
 	c.size += int64(len(line))
 	c.line = line[:len(line)-1]
 	return nil
+}
+
+// endless judges what is longer than any line: without a line feed it is no line but the end of the file, where a power failure can
+// leave any number of zeros.
+func (c *scanner) endless(read int64) error {
+	for {
+		more, err := c.in.ReadSlice('\n')
+		read += int64(len(more))
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+		case errors.Is(err, io.EOF):
+			c.torn = read
+			return io.EOF
+		case err != nil:
+			return err
+		default:
+			return errLine
+		}
+	}
 }
 
 func (c *scanner) close() { _ = c.file.Close() }

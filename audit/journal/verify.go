@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -24,7 +25,7 @@ type Proof struct {
 	Unsigned    uint64      // records behind it: of these nothing is proven
 	Outlived    int         // checkpoints that were given, but tell only of records that were removed since: they prove nothing
 	Lost        uint64      // records that the others tell were never written
-	Torn        int         // bytes behind the last record that are no whole one; it was being written
+	Torn        int64       // bytes behind the last record that are no whole one; it was being written
 	Fault       *Fault      // the first; nil: all is as it was
 }
 
@@ -91,6 +92,7 @@ type verification struct {
 	checkpoints []*Checkpoint
 	given       []*Checkpoint // of these, those that were kept elsewhere
 	tree        frontier
+	suspect     *Fault // the first record that is not as its hash says: one of the two was altered, and the next checkpoint tells which
 }
 
 // records goes through all of them, up to the first fault.
@@ -173,9 +175,13 @@ func (v *verification) segment(s segment, last bool) error {
 			return err
 		}
 		leaf := tlog.RecordHash(lines.line)
-		if errors.Is(err, errLine) || n < len(leaves) && leaf != leaves[n] || sequenceOf(lines.line) != v.tree.size {
-			v.Fault = judge(s, n, leaves)
-			v.Fault.Record = v.tree.size
+		broken := errors.Is(err, errLine) || sequenceOf(lines.line) != v.tree.size
+		if v.suspect == nil && (broken || n < len(leaves) && leaf != leaves[n]) {
+			v.suspect = judge(s, n, leaves)
+			v.suspect.Record = v.tree.size
+		}
+		if broken {
+			v.Fault = v.suspect
 			return nil
 		}
 		v.tree.add(leaf)
@@ -265,7 +271,18 @@ func sequenceOf(line []byte) uint64 {
 func (v *verification) compareRoots() {
 	for len(v.checkpoints) > 0 && v.checkpoints[0].Size == v.tree.size {
 		c := v.checkpoints[0]
-		if c.Root != v.tree.root() {
+		switch is := v.tree.root(); {
+		case v.suspect != nil && c.Root == is:
+			hashes := strings.TrimSuffix(v.suspect.File, linesSuffix) + leavesSuffix
+			v.Fault = &Fault{
+				Kind: "altered", Record: v.suspect.Record, File: hashes,
+				Detail: fmt.Sprintf("the hash of record %d was altered; the record is the one that was signed", v.suspect.Record),
+			}
+			return
+		case v.suspect != nil:
+			v.Fault = v.suspect
+			return
+		case c.Root != is:
 			from := v.First
 			if v.Last != nil {
 				from = v.Last.Size
@@ -285,6 +302,9 @@ func (v *verification) compareRoots() {
 
 // end judges what the records do not reach.
 func (v *verification) end() {
+	if s := v.suspect; s != nil && (v.Fault == nil || v.Fault.Record > s.Record) {
+		v.Fault = s
+	}
 	if v.Fault != nil {
 		return
 	}

@@ -47,6 +47,19 @@ func forge(t *testing.T, s segment) {
 	}
 }
 
+// flip changes a bit of the byte at a place of a file.
+func flip(t *testing.T, name string, at int64) {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[at] ^= 1
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // made is a journal of 30 signed records, 10 a file, and 2 that are not signed.
 func made(t *testing.T) (dir string, list []segment) {
 	t.Helper()
@@ -134,6 +147,15 @@ func TestVerifyNamesTheFirstFault(t *testing.T) {
 			setLines(c.T, c.list[1], slices.Delete(lines(c.T, c.list[1]), 3, 4))
 			forge(c.T, c.list[1])
 		}, Fault{Kind: "altered", Record: 13, Line: 4}}, // its successor tells another number
+		"a record altered, and the next file deleted": {func(c spoiled) {
+			l := lines(c.T, c.list[1])
+			l[8][40] ^= 1
+			setLines(c.T, c.list[1], l)
+			remove(c.T, c.list[2])
+		}, Fault{Kind: "altered", Record: 18, Line: 9}},
+		"a hash altered": {func(c spoiled) { // not the record
+			flip(c.T, c.list[1].leavesName(), frontierSize(10)+3*tlog.HashSize)
+		}, Fault{Kind: "altered", Record: 13}},
 		"a checkpoint altered": {func(c spoiled) {
 			name := filepath.Join(c.dir, checkpointsName)
 			data, err := os.ReadFile(name)

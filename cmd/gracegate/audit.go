@@ -152,7 +152,7 @@ type proofJSON struct {
 	SignedTo    *uint64    `json:"signed_to"` // the last record that a checkpoint tells of
 	SignedAt    *time.Time `json:"signed_at"`
 	Unsigned    uint64     `json:"unsigned"`
-	TornBytes   int        `json:"torn_bytes"`
+	TornBytes   int64      `json:"torn_bytes"`
 	Key         string     `json:"key"`
 	Fault       *faultJSON `json:"fault"`
 }

@@ -1,0 +1,160 @@
+package journal
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// madeElsewhere is a copy of what made makes, which nobody writes.
+func madeElsewhere(t *testing.T) (dir string, list []segment) {
+	t.Helper()
+	from, list := made(t)
+	dir = tempDir(t)
+	copyFiles(t, from, dir)
+	for i := range list {
+		list[i].dir = dir
+	}
+	return dir, list
+}
+
+// Where every record was taken out, and what was signed is still there, no journal begins anew.
+func TestAllRecordsGone(t *testing.T) {
+	t.Parallel()
+	dir, list := madeElsewhere(t)
+	for _, s := range list {
+		remove(t, s)
+	}
+	_, err := Open(dir, Options{})
+	if cut, ok := errors.AsType[*CutError](err); !ok || cut.From != 0 || cut.To != 30 {
+		t.Errorf("opened: %v", err)
+	}
+	// Nor does it with a new key, which would make what was signed look like somebody else's.
+	for _, name := range []string{keyName, publicName} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Open(dir, Options{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("opened without a key: %v", err)
+	}
+	if _, err := PublicKey(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a key was made: %v", err)
+	}
+}
+
+// Checkpoints that cannot be read now are not thrown away.
+func TestUnreadableCheckpoints(t *testing.T) {
+	t.Parallel()
+	dir, _ := madeElsewhere(t)
+	name := filepath.Join(dir, checkpointsName)
+	before, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(name, 0o200); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.ReadFile(name); err == nil {
+		t.Skip("this user may read everything")
+	}
+	if _, err := Open(dir, Options{}); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("opened: %v", err)
+	}
+	if err := os.Chmod(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.ReadFile(name); err != nil || !bytes.Equal(after, before) {
+		t.Errorf("%d bytes of %d are left: %v", len(after), len(before), err)
+	}
+}
+
+// What is signed later is true, whichever was spoilt of the last file: a signed record, which is named, or its hash, which is made anew.
+func TestSpoiltSigned(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		spoil func(s segment) (name string, at int64)
+		fault bool
+	}{
+		"a hash":   {func(s segment) (string, int64) { return s.leavesName(), 2 * tlog.HashSize }, false},
+		"a record": {func(s segment) (string, int64) { return s.linesName(), 40 }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := tempDir(t)
+			j := open(t, dir, Options{})
+			write(t, j, 3, 3)
+			closed(t, j)
+			file, at := tt.spoil(segment{dir, 0})
+			flip(t, file, at)
+			j = open(t, dir, Options{})
+			write(t, j, 3)
+			closed(t, j)
+			p := verify(t, dir)
+			if tt.fault {
+				flip(t, file, at) // as it was
+				if p.Fault == nil || p.Fault.Record != 0 || p.Fault.Kind != "altered" {
+					t.Errorf("%+v", p.Fault)
+				}
+				p = verify(t, dir)
+			}
+			if p.Fault != nil || p.Next != 9 || p.Unsigned != 0 {
+				t.Errorf("%+v %v", p, p.Fault)
+			}
+		})
+	}
+}
+
+// The zeros that a power failure can leave behind the last record are dropped, however many they are.
+func TestZerosAtTheEnd(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	j := open(t, dir, Options{})
+	write(t, j, 3)
+	closed(t, j)
+	name := segment{dir, 0}.linesName()
+	info, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(name, info.Size()+3*longestLine); err != nil {
+		t.Fatal(err)
+	}
+	if p := verify(t, dir); p.Fault != nil || p.Next != 3 || p.Torn != 3*longestLine {
+		t.Errorf("%+v %v", p, p.Fault)
+	}
+	j = open(t, dir, Options{})
+	write(t, j, 3)
+	closed(t, j)
+	if p := verify(t, dir); p.Fault != nil || p.Next != 6 || p.Torn != 0 {
+		t.Errorf("%+v %v", p, p.Fault)
+	}
+}
+
+// Of a file that was begun and broken off nothing stays; the hashes of records that were taken out do, to tell of them.
+func TestLeavesWithoutLines(t *testing.T) {
+	t.Parallel()
+	dir, list := madeElsewhere(t)
+	remains := segment{dir, 33}.leavesName()
+	if err := os.WriteFile(remains, make([]byte, frontierSize(33)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(list[1].linesName()); err != nil {
+		t.Fatal(err)
+	}
+	j := open(t, dir, Options{})
+	closed(t, j)
+	names, err := filepath.Glob(filepath.Join(dir, "*"+leavesSuffix))
+	if err != nil || len(names) != 4 || !slices.Contains(names, list[1].leavesName()) || slices.Contains(names, remains) {
+		t.Errorf("%v %v", names, err)
+	}
+	if f := verify(t, dir).Fault; f == nil || f.Kind != "missing" || f.Record != 10 {
+		t.Errorf("%+v", f)
+	}
+}
