@@ -38,13 +38,11 @@ const exportVersion = "1"
 func WriteJSONL(to io.Writer, c *Checkpoint, key string, list Records) (written int, err error) {
 	out := bufio.NewWriter(to)
 	put := func(v any) error {
-		var b bytes.Buffer
-		enc := json.NewEncoder(&b)
-		enc.SetEscapeHTML(false) // a record stays as it is, to the byte
-		if err := enc.Encode(v); err != nil {
+		line, err := exportText(v)
+		if err != nil {
 			return err
 		}
-		_, err := out.Write(b.Bytes())
+		_, err = out.Write(line)
 		return err
 	}
 	if err := put(exportHead{exportVersion, key, string(c.Note)}); err != nil {
@@ -60,6 +58,22 @@ func WriteJSONL(to io.Writer, c *Checkpoint, key string, list Records) (written 
 		written++
 	}
 	return written, out.Flush()
+}
+
+// exportText is a line of an export with its line feed.
+func exportText(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // a record stays as it is, to the byte
+	err := enc.Encode(v)
+	return b.Bytes(), err
+}
+
+// isWritten tells whether a line is, to the byte, as v is written. JSON that reads as v could still show another program something
+// else: by a second member of a name, or one whose name differs in case.
+func isWritten(line []byte, v any) bool {
+	text, err := exportText(v)
+	return err == nil && bytes.Equal(bytes.TrimSuffix(text, []byte("\n")), line)
 }
 
 func proofWords(proof tlog.RecordProof) []string {
@@ -294,6 +308,9 @@ func (v *exportProof) jsonHead(line []byte) error {
 	if head.Export != exportVersion {
 		return fmt.Errorf("its form is %q, not %q", head.Export, exportVersion)
 	}
+	if !isWritten(line, head) {
+		return errors.New("it has more than a key and a checkpoint")
+	}
 	return v.head(1, head.Key, head.Checkpoint)
 }
 
@@ -306,7 +323,14 @@ func (v *exportProof) jsonRecord(n int, line []byte) error {
 	if err != nil {
 		return err
 	}
-	return v.record(n, &Proven{Line{l.Sequence, l.Record}, proof})
+	if err := v.record(n, &Proven{Line{l.Sequence, l.Record}, proof}); err != nil {
+		return err
+	}
+	if !isWritten(line, l) {
+		v.Fault = &Fault{Kind: "altered", Record: l.Sequence, Line: n, Detail: fmt.Sprintf("the line of record %d has more than the record and its proof", l.Sequence)}
+		return errStop
+	}
+	return nil
 }
 
 func parseProof(words []string) (tlog.RecordProof, error) {
@@ -366,7 +390,8 @@ func (v *exportProof) row(line int, number string, shown, rest []string) error {
 	if err := v.record(line, &Proven{Line{sequence, []byte(rest[0])}, proof}); err != nil {
 		return err
 	}
-	if told, err := cells([]byte(rest[0])); err != nil || !slices.Equal(told, shown) {
+	told, err := cells([]byte(rest[0]))
+	if err != nil || !slices.Equal(told, shown) || number != strconv.FormatUint(sequence, 10) {
 		v.Fault = &Fault{Kind: "altered", Record: sequence, Line: line, Detail: fmt.Sprintf("the columns of record %d do not show what it says", sequence)}
 		return errStop
 	}

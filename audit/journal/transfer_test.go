@@ -83,6 +83,31 @@ func TestExportsAreProvenElsewhere(t *testing.T) {
 	}
 }
 
+// What reads as the record that was signed, and shows another program another one, is not proven.
+func TestExportHasNothingBesideTheRecords(t *testing.T) {
+	t.Parallel()
+	jsonl, table, key := exported(t)
+	for name, tt := range map[string]struct{ text, old, new string }{
+		"a record of another case": {jsonl, `"record":{`, `"record":{"client.ip":"10.9.9.9"},"Record":{`},
+		"a record before it":       {jsonl, `"record":{`, `"record":{"client.ip":"10.9.9.9"},"record":{`},
+		"another member":           {jsonl, `"record":{`, `"note":"trust me","record":{`},
+		"blanks":                   {jsonl, `"record":{`, `"record": {`},
+		"another number":           {table, "\n3,", "\n003,"},
+	} {
+		text := strings.Replace(tt.text, tt.old, tt.new, 1)
+		if text == tt.text {
+			t.Fatalf("%s: nothing was changed", name)
+		}
+		if p, err := VerifyExport(strings.NewReader(text), key); err != nil || p.Fault == nil || p.Fault.Kind != "altered" {
+			t.Errorf("%s: %+v %v", name, p.Fault, err)
+		}
+	}
+	text := strings.Replace(jsonl, `"key":`, `"note":"trust me","key":`, 1)
+	if _, err := VerifyExport(strings.NewReader(text), key); err == nil {
+		t.Error("a head with another member is one")
+	}
+}
+
 // splitRows returns the lines of an export such that the first of a table's records counts as one.
 func splitRows(text string) (head, rest []string) {
 	lines := strings.SplitAfter(text, "\n")
