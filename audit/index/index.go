@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -85,17 +86,45 @@ func (x *Index) open(ctx context.Context) (err error) {
 		return err
 	}
 	x.cfg.Log.Warn("the database counts records that the journal does not hold: it is made anew", zap.Uint64("counts", x.next), zap.Uint64("journal", x.cfg.Next()))
-	err = x.db.Close()
-	x.db = nil
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if removed := os.Remove(x.cfg.Database + suffix); !errors.Is(removed, os.ErrNotExist) {
-			err = errors.Join(err, removed)
-		}
-	}
-	if err != nil {
+	if err := errors.Join(x.closeDatabase(), x.eachFile(os.Remove)); err != nil {
 		return err
 	}
 	return x.open(ctx) // which is empty then
+}
+
+func (x *Index) closeDatabase() error {
+	if x.db == nil {
+		return nil
+	}
+	err := x.db.Close()
+	x.db = nil
+	return err
+}
+
+// eachFile does something with the files of the database that are there, and lastly with that which the others would be taken to
+// belong to if it were made anew.
+func (x *Index) eachFile(do func(name string) error) error {
+	var errs []error
+	for _, suffix := range []string{"-wal", "-shm", ""} {
+		if err := do(x.cfg.Database + suffix); !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// damagedSuffix is behind the name of a database that was put aside. There is one such at most.
+const damagedSuffix = ".damaged"
+
+// putAside puts a damaged database aside, for who wants to see what is left of it: the journal has everything.
+func (x *Index) putAside(why error) error {
+	_ = x.closeDatabase() // which tells of the damage again
+	aside := x.cfg.Database + damagedSuffix
+	err := x.eachFile(func(name string) error { return os.Rename(name, aside+strings.TrimPrefix(name, x.cfg.Database)) })
+	if err == nil {
+		x.cfg.Log.Warn("the database of what was seen is damaged: it was put aside, and is made anew from the journal", zap.String("aside", aside), zap.Error(why))
+	}
+	return err
 }
 
 // rewind begins anew behind what the database counts.
@@ -207,14 +236,24 @@ func (x *Index) tick(ctx context.Context) {
 	}
 }
 
-// recover counts all that the journal holds and the database does not.
-func (x *Index) recover(ctx context.Context) error {
-	err := x.open(ctx)
-	if err == nil {
-		err = x.readBack(ctx, x.cfg.Next())
+// catchUp counts all that the journal holds and the database does not.
+func (x *Index) catchUp(ctx context.Context) error {
+	if err := x.open(ctx); err != nil {
+		return err
 	}
-	if err == nil {
-		err = x.flush(ctx)
+	if err := x.readBack(ctx, x.cfg.Next()); err != nil {
+		return err
+	}
+	return x.flush(ctx)
+}
+
+// recover catches up, with a new database where the old one is damaged.
+func (x *Index) recover(ctx context.Context) error {
+	err := x.catchUp(ctx)
+	if errors.Is(err, sqlite.ErrDamaged) {
+		if err = x.putAside(err); err == nil {
+			err = x.catchUp(ctx)
+		}
 	}
 	if err != nil {
 		return err
@@ -292,7 +331,5 @@ func (x *Index) Close() error {
 	if !x.behind {
 		err = x.flush(context.Background())
 	}
-	err = errors.Join(err, x.db.Close())
-	x.db = nil
-	return err
+	return errors.Join(err, x.closeDatabase())
 }

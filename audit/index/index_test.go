@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -185,6 +186,42 @@ func TestDatabaseAheadOfTheJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.check()
+}
+
+// A damaged database is put aside, and made anew, whether it shows at once or when something is added.
+func TestDamagedDatabase(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(b []byte){
+		"its head":   func(b []byte) { copy(b, "no database at all") },
+		"its tables": func(b []byte) { copy(b[4096:], bytes.Repeat([]byte{0xa5}, len(b)-4096)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.index1(r.record(300))
+			if err := r.index.Close(); err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(r.dir, "seen.db")
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			damage(b)
+			if err := os.WriteFile(file, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r.openIndex()
+			r.index1(r.record(30))
+			if err := r.index.CatchUp(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			r.check()
+			if aside, err := os.ReadFile(file + damagedSuffix); err != nil || !bytes.Equal(aside, b) {
+				t.Errorf("%d bytes were put aside, %v", len(aside), err)
+			}
+		})
+	}
 }
 
 func TestRunEnds(t *testing.T) {
