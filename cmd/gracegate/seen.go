@@ -31,9 +31,11 @@ func openSeen(ctx context.Context, cfg *config.Config) (reader *sqlite.Reader, u
 	if err != nil {
 		return nil, 0, failed(err, "gracegate audit verify tells more")
 	}
+	db := databaseOf(cfg)
+	defer giveToOwner(cfg.Data.Dir, db, db+"-wal", db+"-shm", db+".lock") // a gateway must be able to go on with them
 	x := index.New(indexOf(cfg, func() uint64 { return end }))
 	behind := errors.Join(x.CatchUp(ctx), x.Close())
-	reader, err = sqlite.OpenReader(ctx, databaseOf(cfg))
+	reader, err = sqlite.OpenReader(ctx, db)
 	if err != nil {
 		err = databaseFailure(err)
 		if behind != nil && !errors.Is(behind, sqlite.ErrInUse) {
