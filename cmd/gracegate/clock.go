@@ -80,7 +80,7 @@ func clockStatus(ctx context.Context, cfg *config.Config) (from string, status *
 
 // refuseSimulated refuses a data directory whose records were made on a simulated clock, which has no mark.
 func refuseSimulated(cfg *config.Config) error {
-	if _, err := os.Stat(filepath.Join(cfg.Data.Dir, simulatedName)); err == nil {
+	if simulated, _ := isSimulated(cfg.Data.Dir); simulated {
 		return invalid(fmt.Errorf("%s holds the records of a simulated clock, which has no mark", cfg.Data.Dir), "--data-dir names the data directory of a gateway on real time")
 	}
 	return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -63,27 +64,38 @@ func openRecords(cfg *config.Config, clk *edgeClock, log *zap.Logger, always []z
 	return r, nil
 }
 
-// simulatedIn tells whether the records of a data directory were made on a simulated clock.
-func simulatedIn(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, simulatedName))
-	return err == nil
-}
-
 func journalDir(cfg *config.Config) string { return filepath.Join(cfg.Data.Dir, "journal") }
 
 // keepApart refuses to mix real records with simulated ones: nobody could tell later what had really happened.
 func keepApart(dir string, simulated bool) error {
-	marked := simulatedIn(dir)
-	_, err := os.Stat(filepath.Join(dir, "journal"))
+	is, some := isSimulated(dir)
 	switch {
-	case marked && !simulated:
+	case some && is && !simulated:
 		return invalid(fmt.Errorf("%s holds the records of a simulated clock", dir), "--data-dir names another directory, or remove this one")
-	case simulated && !marked && err == nil:
+	case some && !is && simulated:
 		return invalid(fmt.Errorf("%s holds records of real time, and the policy clock is a simulated one", dir), "with clock.at, --data-dir names another directory, which is made")
-	case simulated && !marked:
-		return failed(os.WriteFile(filepath.Join(dir, simulatedName), []byte("The records in this directory were made on a simulated policy clock (clock.at).\n"), 0o600), "data.dir names a directory that this user may write")
+	case !simulated:
+		return nil
 	}
-	return nil
+	mark := filepath.Join(dir, simulatedName)
+	return failed(os.WriteFile(mark, []byte("The records in this directory were made on a simulated policy clock (clock.at).\n"), 0o600), "data.dir names a directory that this user may write")
+}
+
+// isSimulated tells whether the records of a directory were made on a simulated clock, and whether there are any. The records say so
+// themselves, and are signed; the mark counts until there is one.
+func isSimulated(dir string) (simulated, some bool) {
+	journalled := filepath.Join(dir, "journal")
+	for line, err := range journal.Read(journalled, 0) {
+		if err != nil {
+			break // who opens the journal is told
+		}
+		return bytes.Contains(line.Text, []byte(`,"gracegate.simulated_clock":true`)), true
+	}
+	if _, err := os.Stat(filepath.Join(dir, simulatedName)); err == nil {
+		return true, true
+	}
+	_, err := os.Stat(journalled)
+	return false, err == nil
 }
 
 // journalFailure tells what to do where the journal cannot be opened.

@@ -172,7 +172,8 @@ func makeReport(ctx context.Context, cfg *config.Config, o *reports.Options, ope
 	if o.Integrity, err = integrityOf(cfg, verify); err != nil {
 		return nil, err
 	}
-	o.Recorded, o.Uncounted, o.Simulated = source.recorded, source.uncounted, simulatedIn(cfg.Data.Dir)
+	o.Recorded, o.Uncounted = source.recorded, source.uncounted
+	o.Simulated, _ = isSimulated(cfg.Data.Dir)
 	since, until := o.Hours()
 	r, err = reports.Build(p, o, source.Seen(ctx, since, until, o.Vendor, siteInRecord(p, o.Site)))
 	if err != nil {
