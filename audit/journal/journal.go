@@ -239,11 +239,33 @@ func (j *Journal) writeLeaves() error {
 	return err
 }
 
+// inPlace makes sure that what is written is found where it should be: somebody may have removed the file, put another in its place,
+// or emptied it.
+func (j *Journal) inPlace() error {
+	if j.lines == nil || j.torn {
+		return nil
+	}
+	is, err := j.lines.Stat()
+	if err != nil {
+		return err
+	}
+	found, err := os.Stat(j.segment.linesName())
+	switch {
+	case err != nil:
+		return err
+	case !os.SameFile(is, found):
+		return fmt.Errorf("%s is another file than the one that is written", j.segment.linesName())
+	case found.Size() != j.size:
+		return fmt.Errorf("%s has %d bytes, and %d were written: somebody else changed it", j.segment.linesName(), found.Size(), j.size)
+	}
+	return nil
+}
+
 // Sync brings what was recorded to the disk.
 func (j *Journal) Sync() error {
 	j.mu.Lock()
 	lines, dirty := j.lines, j.dirty
-	err := j.writeLeaves()
+	err := errors.Join(j.inPlace(), j.writeLeaves())
 	j.dirty = false
 	j.mu.Unlock()
 	if dirty { // without the lock: records go on meanwhile
@@ -253,8 +275,11 @@ func (j *Journal) Sync() error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.failing.Swap(err != nil) != (err != nil) {
-		j.opts.Log.Error("the records reach the disk", zap.Bool("reach", err == nil), zap.Error(err))
+	switch was := j.failing.Swap(err != nil); {
+	case err != nil && !was:
+		j.opts.Log.Error("the records do not reach the disk", zap.Error(err))
+	case err == nil && was:
+		j.opts.Log.Info("the records reach the disk again")
 	}
 	j.dirty = j.dirty || err != nil
 	return err

@@ -427,6 +427,37 @@ func TestRollFails(t *testing.T) {
 	}
 }
 
+// Whoever takes away or empties the file that is written is noticed, and so is one who puts it back.
+func TestFileTakenAway(t *testing.T) {
+	t.Parallel()
+	for name, take := range map[string]func(name string) error{
+		"removed": func(name string) error { return os.Rename(name, name+".1") },
+		"another": func(name string) error {
+			return errors.Join(os.Rename(name, name+".1"), os.WriteFile(name, nil, 0o600))
+		},
+		"emptied": func(name string) error { return os.Truncate(name, 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := tempDir(t)
+			j := open(t, dir, Options{})
+			write(t, j, 3)
+			file := segment{dir, 0}.linesName()
+			if err := take(file); err != nil {
+				t.Fatal(err)
+			}
+			if err := j.Sync(); err == nil || !j.Failing() {
+				t.Errorf("nobody noticed: %v", err)
+			}
+			if os.Rename(file+".1", file) == nil {
+				if err := j.Sync(); err != nil || j.Failing() {
+					t.Errorf("it is back: %v", err)
+				}
+			}
+		})
+	}
+}
+
 func TestProbe(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
