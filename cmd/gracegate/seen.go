@@ -54,10 +54,14 @@ func openSeen(ctx context.Context, cfg *config.Config) (reader *sqlite.Reader, u
 }
 
 func databaseFailure(err error) error {
-	if known, ok := errors.AsType[*sqlite.Error](err); ok {
-		return failed(known, known.Hint)
+	known, ok := errors.AsType[*sqlite.Error](err)
+	switch {
+	case !ok:
+		return failed(err, "")
+	case errors.Is(err, fs.ErrPermission):
+		return failed(known, runAsGateway)
 	}
-	return failed(err, "")
+	return failed(known, known.Hint)
 }
 
 // usesOf counts the uses of waivers by the records; nil: there are no records that this user may read.
