@@ -183,7 +183,7 @@ func proofText(what string, p *journal.Proof) string {
 	}
 	text := fmt.Appendf(nil, "%s: %s\nrecords      %d to %d\ncheckpoints  %d", what, state, p.First, p.Next-1, p.Checkpoints)
 	if p.Last != nil {
-		text = fmt.Appendf(text, ", the last for %d records, signed at %s", p.Last.Size, instant.Format(p.Last.Time))
+		text = fmt.Appendf(text, ", the last for %s, signed at %s", counted(p.Last.Size, "record", "records"), instant.Format(p.Last.Time))
 	}
 	text = fmt.Appendf(text, "\nkey          %s\n", p.Key)
 	if p.Outlived > 0 {
@@ -193,7 +193,7 @@ func proofText(what string, p *journal.Proof) string {
 		text = fmt.Appendf(text, "unsigned     %d, written after the last checkpoint: of these nothing is proven yet\n", p.Unsigned)
 	}
 	if p.Torn > 0 {
-		text = fmt.Appendf(text, "unfinished   %d bytes of a record that was being written\n", p.Torn)
+		text = fmt.Appendf(text, "unfinished   %s of a record that was being written\n", counted(p.Torn, "byte", "bytes"))
 	}
 	return string(text)
 }

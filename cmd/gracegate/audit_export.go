@@ -85,9 +85,9 @@ func exportRecords(stdout, stderr io.Writer, dir string, to output, r journal.Ra
 	case err != nil:
 		return err
 	}
-	_, _ = fmt.Fprintf(stderr, "%d records, proven by the checkpoint of %s\n", n, instant.Format(c.Time))
+	_, _ = fmt.Fprintf(stderr, "%s, proven by the checkpoint of %s\n", counted(n, "record", "records"), instant.Format(c.Time))
 	if behind > 0 {
-		_, _ = fmt.Fprintf(stderr, "%d more are not signed yet, and left out\n", behind)
+		_, _ = fmt.Fprintf(stderr, "%s not signed yet, and left out\n", counted(behind, "more is", "more are"))
 	}
 	return nil
 }

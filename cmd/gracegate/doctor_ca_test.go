@@ -22,7 +22,7 @@ func TestDoctorOnCA(t *testing.T) {
 		needs int // the user that the test needs to be, or -1
 	}{
 		"in force":    {zone: ours, want: "ok: is in force until ", needs: -1},
-		"not covered": {zone: other, want: "warn: does not cover 1 names that the policy could block, such as ours.example\nfix: gracegate ca renew", needs: -1},
+		"not covered": {zone: other, want: "warn: does not cover 1 name that the policy could block, such as ours.example\nfix: gracegate ca renew", needs: -1},
 		"due":         {zone: ours, ago: 350 * 24 * time.Hour, want: "warn: ends on ", needs: -1},
 		"ended":       {zone: ours, ago: 400 * 24 * time.Hour, want: "fail: the CA has ended: ", needs: -1},
 		"a key for all": {zone: ours, harm: func(dir string) error {

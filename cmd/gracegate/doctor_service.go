@@ -94,7 +94,7 @@ func checkCA(x *examination) finding {
 		return fails(ca.Hint, "%s: nothing is intercepted", ca.Problem)
 	}
 	if rest := without(p.Interceptable(), ca.permits); len(rest) > 0 {
-		return warns("gracegate ca renew", "does not cover %d names that the policy could block, such as %s", len(rest), rest[0])
+		return warns("gracegate ca renew", "does not cover %s that the policy could block, such as %s", counted(len(rest), "name", "names"), rest[0])
 	}
 	if !x.now.Before(ca.RenewBy) {
 		return warns("gracegate ca renew", "ends on %s", ca.Intermediate.NotAfter.UTC().Format("2006-01-02"))

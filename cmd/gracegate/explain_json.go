@@ -172,7 +172,7 @@ func (x *explainer) lines(in io.Reader, out io.Writer, defaults *question, failO
 	case err != nil:
 		return failed(err, "")
 	case bad > 0:
-		return invalid(fmt.Errorf("%d questions could not be answered", bad), "see the lines with error")
+		return invalid(errors.New(counted(bad, "question", "questions")+" could not be answered"), "see the lines with error")
 	case hits > 0:
 		return &codedError{code: exitMatched}
 	}

@@ -75,7 +75,7 @@ func newExport() *cobra.Command {
 		to := output{flag: "output", name: name}
 		err = to.write(cmd.OutOrStdout(), write)
 		if err == nil && len(cannot) > 0 {
-			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "%d things are not expressed in the format %s; the header tells which\n", len(cannot), format)
+			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "%s not expressed in the format %s; the header tells which\n", counted(len(cannot), "thing is", "things are"), format)
 		}
 		return err
 	}

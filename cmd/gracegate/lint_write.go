@@ -39,7 +39,7 @@ func (f *findings) writeText(w io.Writer) error {
 		f.excerpt(&b, x)
 		fmt.Fprintf(&b, "  hint: %s\n  see:  %s\n\n", x.Hint, checkPage(x.Check))
 	}
-	fmt.Fprintf(&b, "%d errors, %d warnings, %d notes\n", count[lint.Error], count[lint.Warning], count[lint.Info])
+	fmt.Fprintf(&b, "%s, %s, %s\n", counted(count[lint.Error], "error", "errors"), counted(count[lint.Warning], "warning", "warnings"), counted(count[lint.Info], "note", "notes"))
 	_, err := io.WriteString(w, b.String())
 	return err
 }

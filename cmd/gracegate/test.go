@@ -145,7 +145,7 @@ func (t *tester) load(args []string) error {
 		return invalid(fmt.Errorf("no cases in %s", strings.Join(args, ", ")), "a scenario file has cases: [{at: ..., host: ..., expect: {verdict: block}}]")
 	}
 	if len(t.cases) == 0 { // a slip of the pen must not pass for good news
-		return invalid(fmt.Errorf("--run %q is in none of the %d cases", t.run, found), "it is looked for in name, host and url of a case")
+		return invalid(fmt.Errorf("--run %q is in none of %s", t.run, counted(found, "case", "cases")), "it is looked for in name, host and url of a case")
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ var oldCatalog = check{
 		}
 		if age := s.Now.Sub(newest); age > s.MaxAge {
 			found(s.Policy.Operator().Pos, "update gracegate, or policy.catalog; policy.max-age says what is too old",
-				"the newest source of the catalogue was checked on %s, %d days ago", newest.Format(time.DateOnly), int(age.Hours()/24))
+				"the newest source of the catalogue was checked on %s, %s ago", newest.Format(time.DateOnly), days(age))
 		}
 	},
 }

@@ -25,8 +25,8 @@ var nearFloor = check{
 					continue
 				}
 				found(r.at(f.Pos), "look for an extension; settings.after-floor says what happens without one",
-					"%s allows until at least %s, in %d days, and does not say what comes then",
-					r.ID, instant.FormatIn(f.AtLeastUntil.At, f.AtLeastUntil.Zone), int(left.Hours()/24))
+					"%s allows until at least %s, in %s, and does not say what comes then",
+					r.ID, instant.FormatIn(f.AtLeastUntil.At, f.AtLeastUntil.Zone), days(left))
 			}
 		}
 	},

@@ -93,3 +93,12 @@ func Run(s *Subject, want func(check string) bool) []Finding {
 	})
 	return slices.Compact(list)
 }
+
+// days are the whole days of a duration.
+func days(d time.Duration) string {
+	n := int(d.Hours() / 24)
+	if n == 1 {
+		return "1 day"
+	}
+	return fmt.Sprintf("%d days", n)
+}

@@ -97,6 +97,7 @@ func TestChecks(t *testing.T) {
 
 		{"floor/near", "90 days before", "2026-03-03T00:00:00Z", enforce, []string{"3: 2026-06-01T00:00:00Z, in 90 days"}},
 		{"floor/near", "longer before", "2026-03-02T23:59:59Z", enforce, nil},
+		{"floor/near", "the last day but one", "2026-05-30T23:59:59Z", enforce, []string{"3: 2026-06-01T00:00:00Z, in 1 day"}},
 		{"floor/near", "a second before", "2026-05-31T23:59:59Z", enforce, []string{"3: 2026-06-01T00:00:00Z, in 0 days"}},
 		{"floor/near", "at its end", "2026-06-01T00:00:00Z", enforce, nil},
 		{"floor/near", "of nobody", "2026-03-03T00:00:00Z", "settings: {mode: enforce}\nsites: [{name: b, networks: [10.0.0.0/8], jurisdictions: [B]}]\n", []string{"1: 2026-06-01T00:00:00Z, in 90 days"}},

@@ -15,8 +15,8 @@ var longWaiver = check{
 	find: func(s *Subject, found func(policy.Pos, string, string, ...any)) {
 		for i := range s.Policy.Operator().Waivers {
 			if w := &s.Policy.Operator().Waivers[i]; w.Until.At.Sub(s.Now) > longest {
-				found(w.Pos, "let it end sooner, and have its owner ask again", "waiver %s of %s ends at %s, in %d days",
-					w.ID, w.Owner, instant.FormatIn(w.Until.At, w.Until.Zone), int(w.Until.At.Sub(s.Now).Hours()/24))
+				found(w.Pos, "let it end sooner, and have its owner ask again", "waiver %s of %s ends at %s, in %s",
+					w.ID, w.Owner, instant.FormatIn(w.Until.At, w.Until.Zone), days(w.Until.At.Sub(s.Now)))
 			}
 		}
 	},
