@@ -221,15 +221,11 @@ func (i *Integrity) Line() string {
 		return "not verified: this report does not tell whether the record is complete"
 	}
 	s := "not verified for this report"
-	if i.Checked {
-		s = "verified"
-		if !i.Verified {
-			s = "NOT intact"
-			if i.Problem != "" {
-				s += ": " + i.Problem
-			}
-		}
-		s += "; " + plural(i.Records, "record", "records")
+	switch {
+	case i.Checked && !i.Verified: // the proof ends there, and counts nothing behind it
+		return strings.Join(notEmpty("NOT intact", i.Problem), ": ")
+	case i.Checked:
+		s = "verified; " + plural(i.Records, "record", "records")
 	}
 	if i.Lost > 0 {
 		s += ", " + count(i.Lost) + " known to be lost"

@@ -102,7 +102,7 @@ func reportCommand(open openSource, now func() time.Time) *cobra.Command {
 	f.StringVar(&q.site, "site", "", "only clients of this `site`, default for those that no site names")
 	f.StringVar(&q.format, "format", "text", "`format`: text, html, json, csv or md")
 	f.StringVar(&q.output, "output", "-", "the `file` to write, which is there whole or not at all; - is standard output")
-	f.BoolVar(&verify, "verify", false, "prove the records first, as audit verify does: some seconds for each million")
+	f.BoolVar(&verify, "verify", false, "prove the records first, as audit verify does: some seconds for each million; the report tells what it found, and exit code 4 that they are not intact")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		write, ok := reportFormats[q.format]
 		if !ok {
@@ -121,9 +121,20 @@ func reportCommand(open openSource, now func() time.Time) *cobra.Command {
 			return err
 		}
 		to := output{flag: "output", name: q.output, private: true}
-		return to.write(cmd.OutOrStdout(), func(w io.Writer) error { return write(r, w) })
+		if err := to.write(cmd.OutOrStdout(), func(w io.Writer) error { return write(r, w) }); err != nil {
+			return err
+		}
+		return refuted(r.Integrity)
 	}
 	return cmd
+}
+
+// refuted is the end of a command whose report tells that the record is not intact.
+func refuted(i *reports.Integrity) error {
+	if i == nil || !i.Checked || i.Verified {
+		return nil
+	}
+	return &codedError{fmt.Errorf("the record is not intact: %s", i.Problem), exitRefused, "the report is made all the same, and says so; gracegate audit verify tells more"}
 }
 
 // options are the question with what was left out.
