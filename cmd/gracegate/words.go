@@ -7,5 +7,5 @@ func counted[N int | int64 | uint64](n N, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return strconv.FormatUint(uint64(n), 10) + " " + many //nolint:gosec // a count
+	return strconv.FormatUint(uint64(n), 10) + " " + many
 }
