@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -156,5 +157,18 @@ func TestLeavesWithoutLines(t *testing.T) {
 	}
 	if f := verify(t, dir).Fault; f == nil || f.Kind != "missing" || f.Record != 10 {
 		t.Errorf("%+v", f)
+	}
+}
+
+// What is no file has no records: reading it might never end.
+func TestNoFile(t *testing.T) {
+	t.Parallel()
+	dir, list := madeElsewhere(t)
+	name := list[1].linesName()
+	if err := errors.Join(os.Remove(name), os.Symlink(os.DevNull, name)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Verify(dir, ""); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("verified: %v", err)
 	}
 }

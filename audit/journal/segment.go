@@ -78,6 +78,9 @@ const longestLine = 2 * audit.MaxLine
 var errLine = errors.New("a line is longer than any record")
 
 func (s segment) scan() (*scanner, error) {
+	if info, err := os.Stat(s.linesName()); err == nil && !info.Mode().IsRegular() { // it might have no end
+		return nil, fmt.Errorf("%s is not a regular file", s.linesName())
+	}
 	f, err := os.Open(s.linesName())
 	if err != nil {
 		return nil, err
