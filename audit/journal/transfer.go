@@ -201,7 +201,7 @@ func (e *NotExportError) Unwrap() error { return e.Err }
 
 // VerifyExport proves that the records of an export, as JSON lines or as a table, are as they were written, and that none is missing
 // between the first and the last. Without a key it verifies by that of the export, which proves only that it fits together.
-// Besides its own checkpoint the export may be held against others, if they are of the same size. The error tells why nothing could
+// Besides its own checkpoint the export may be held against others, of which those of another size are not compared. The error tells why nothing could
 // be proven at all.
 func VerifyExport(from io.Reader, key string, against ...*Checkpoint) (Proof, error) {
 	in := bufio.NewReader(from)
@@ -243,7 +243,10 @@ func (v *exportProof) head(line int, key, signed string) error {
 		return errStop
 	}
 	for _, other := range v.against {
-		if other.Size == c.Size && other.Root != c.Root {
+		switch {
+		case other.Size != c.Size:
+			v.NotCompared = fmt.Sprintf("it is for %d records, and that of the export for %d", other.Size, c.Size)
+		case other.Root != c.Root:
 			v.Fault = &Fault{Kind: "checkpoint", Line: line, Detail: fmt.Sprintf("the checkpoint is not the one that was kept for %d records: there are two histories", c.Size)}
 		}
 	}

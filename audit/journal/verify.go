@@ -23,7 +23,7 @@ type Proof struct {
 	Checkpoints int         // that were compared with the records
 	Last        *Checkpoint // the latest that holds; nil: there is none
 	Unsigned    uint64      // records behind it: of these nothing is proven
-	Outlived    int         // checkpoints that were given, but tell only of records that were removed since: they prove nothing
+	NotCompared string      // why a checkpoint that was given proves nothing; empty: all were compared
 	Lost        uint64      // records that the others tell were never written
 	Torn        int64       // bytes behind the last record that are no whole one; it was being written
 	Fault       *Fault      // the first; nil: all is as it was
@@ -117,7 +117,7 @@ func (v *verification) records(list []segment) error {
 	}
 	for len(v.checkpoints) > 0 && v.checkpoints[0].Size < v.tree.size {
 		if slices.Contains(v.given, v.checkpoints[0]) {
-			v.Outlived++
+			v.NotCompared = "all records that it tells of were removed by their age"
 		}
 		v.checkpoints = v.checkpoints[1:] // what it tells of is gone; a later one tells the same
 	}

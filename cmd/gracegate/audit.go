@@ -153,6 +153,7 @@ type proofJSON struct {
 	SignedAt    *time.Time `json:"signed_at"`
 	Unsigned    uint64     `json:"unsigned"`
 	TornBytes   int64      `json:"torn_bytes"`
+	NotCompared *string    `json:"not_compared"` // why a checkpoint that was given was not; null: it was
 	Key         string     `json:"key"`
 	Fault       *faultJSON `json:"fault"`
 }
@@ -186,8 +187,8 @@ func proofText(what string, p *journal.Proof) string {
 		text = fmt.Appendf(text, ", the last for %s, signed at %s", counted(p.Last.Size, "record", "records"), instant.Format(p.Last.Time))
 	}
 	text = fmt.Appendf(text, "\nkey          %s\n", p.Key)
-	if p.Outlived > 0 {
-		text = append(text, "not compared the checkpoint that was given: all records that it tells of were removed by their age\n"...)
+	if p.NotCompared != "" {
+		text = fmt.Appendf(text, "not compared the checkpoint that was given: %s\n", p.NotCompared)
 	}
 	if p.Unsigned > 0 {
 		text = fmt.Appendf(text, "unsigned     %d, written after the last checkpoint: of these nothing is proven yet\n", p.Unsigned)
@@ -199,7 +200,7 @@ func proofText(what string, p *journal.Proof) string {
 }
 
 func writeProofJSON(out io.Writer, p *journal.Proof) error {
-	j := proofJSON{Whole: p.Fault == nil, Checkpoints: p.Checkpoints, Unsigned: p.Unsigned, TornBytes: p.Torn, Key: p.Key}
+	j := proofJSON{Whole: p.Fault == nil, Checkpoints: p.Checkpoints, Unsigned: p.Unsigned, TornBytes: p.Torn, NotCompared: orNull(p.NotCompared), Key: p.Key}
 	if p.Next > p.First {
 		last := p.Next - 1
 		j.First, j.Last = &p.First, &last
