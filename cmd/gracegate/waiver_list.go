@@ -50,15 +50,15 @@ func newWaiverList(uses waiverUses) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		var uncounted error // the waivers are listed all the same
 		if uses != nil {
-			if l.uses, err = uses(cmd.Context(), cfg); err != nil {
-				return err
-			}
+			l.uses, uncounted = uses(cmd.Context(), cfg)
 		}
+		write := func(out io.Writer) error { return l.writeText(out, all) }
 		if asJSON {
-			return failed(l.writeJSON(cmd.OutOrStdout()), "")
+			write = l.writeJSON
 		}
-		return failed(l.writeText(cmd.OutOrStdout(), all), "")
+		return cmp.Or(failed(write(cmd.OutOrStdout()), ""), uncounted)
 	}
 	return cmd
 }

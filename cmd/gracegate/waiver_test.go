@@ -60,9 +60,9 @@ CHG-2  active  every client  kaspersky  -     2027-12-31T00:00:00Z  0     -     
 	if got, err = run(func(context.Context, *config.Config) (map[string]sqlite.Use, error) { return nil, nil }); !strings.Contains(got, "no records") {
 		t.Errorf("%v\n%s", err, got)
 	}
-	if _, err = run(func(context.Context, *config.Config) (map[string]sqlite.Use, error) { return nil, errors.New("locked") }); err == nil ||
-		err.Error() != "locked" {
-		t.Error(err)
+	got, err = run(func(context.Context, *config.Config) (map[string]sqlite.Use, error) { return nil, errors.New("locked") })
+	if err == nil || err.Error() != "locked" || !strings.Contains(got, "CHG-2  active") || !strings.Contains(got, "uses are not counted") {
+		t.Errorf("%v\n%s", err, got)
 	}
 }
 
