@@ -124,7 +124,8 @@ func startOf(list []segment, i int) (frontier, error) {
 	return f, nil
 }
 
-// resume goes through the last file: it drops a torn line, and writes the leaves that are missing.
+// resume goes through the last file: it drops a torn line, or what a power failure left behind the first block that it took, and
+// writes the leaves that are missing.
 func (j *Journal) resume(last *Checkpoint) error {
 	known, err := j.segment.allLeaves()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -137,6 +138,10 @@ func (j *Journal) resume(last *Checkpoint) error {
 	defer lines.close()
 	var leaves []tlog.Hash
 	for err = lines.next(); err == nil; err = lines.next() {
+		if bytes.IndexByte(lines.line, 0) >= 0 && j.tree.size+uint64(len(leaves)) >= j.signed { // no record has one
+			err = io.EOF
+			break
+		}
 		if j.size == 0 {
 			j.began = timeOf(lines.line)
 		}
@@ -160,11 +165,12 @@ func (j *Journal) resume(last *Checkpoint) error {
 	if j.lines, j.leaves, err = j.segment.open(0); err != nil {
 		return err
 	}
-	if lines.torn > 0 {
-		j.opts.Log.Warn("the last run ended while it wrote a record: the piece was dropped", zap.Int64("bytes", lines.torn), zap.String("file", j.segment.linesName()))
-		return j.lines.Truncate(j.size)
+	info, err := j.lines.Stat()
+	if err != nil || info.Size() == j.size {
+		return err
 	}
-	return nil
+	j.opts.Log.Warn("the last run ended while it wrote a record: the piece was dropped", zap.Int64("bytes", info.Size()-j.size), zap.String("file", j.segment.linesName()))
+	return j.lines.Truncate(j.size)
 }
 
 // choose tells which leaves of the last file count. What was signed is judged by those that were written then, so that a line that

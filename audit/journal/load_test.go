@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -134,6 +135,33 @@ func TestZerosAtTheEnd(t *testing.T) {
 	write(t, j, 3)
 	closed(t, j)
 	if p := verify(t, dir); p.Fault != nil || p.Next != 6 || p.Torn != 0 {
+		t.Errorf("%+v %v", p, p.Fault)
+	}
+}
+
+// Where a power failure took a block, and not what was written behind it, what is not signed ends there.
+func TestBlockLost(t *testing.T) {
+	t.Parallel()
+	from := tempDir(t)
+	j := open(t, from, Options{})
+	write(t, j, 3)
+	if _, err := j.Write(records(4, time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	dir := tempDir(t)
+	copyFiles(t, from, dir)
+	s := segment{dir, 0}
+	all := lines(t, s)
+	clear(all[4])
+	clear(all[5][:30])
+	setLines(t, s, all)
+	j = open(t, dir, Options{})
+	if j.Next() != 4 {
+		t.Errorf("it goes on with record %d", j.Next())
+	}
+	write(t, j, 2)
+	closed(t, j)
+	if p := verify(t, dir); p.Fault != nil || p.Next != 6 || p.Torn != 0 || p.Unsigned != 0 {
 		t.Errorf("%+v %v", p, p.Fault)
 	}
 }
