@@ -28,7 +28,7 @@ func variants(t *testing.T, base *Record) (list []Record) {
 	for i := range reflect.TypeFor[Record]().NumField() {
 		changed := *base
 		field := reflect.ValueOf(&changed).Elem().Field(i)
-		if _, ok := field.Interface().(policy.Cause); ok {
+		if _, ok := reflect.TypeAssert[policy.Cause](field); ok {
 			for k := range field.NumField() {
 				changed := *base
 				if alter(reflect.ValueOf(&changed.Cause).Elem().Field(k)) {
