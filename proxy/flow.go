@@ -100,6 +100,13 @@ func (f *flow) cutLocked(reason string) {
 	}
 }
 
+// wasCut tells whether the flow was cut, and why.
+func (f *flow) wasCut() (why string, cut bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ended, f.over
+}
+
 // setCut says how the flow is cut from now on, and cuts it if that was to happen already.
 func (f *flow) setCut(cut func()) {
 	f.mu.Lock()

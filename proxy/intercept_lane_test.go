@@ -157,6 +157,28 @@ func TestInnerLaneCut(t *testing.T) {
 	}
 }
 
+// TestInnerLaneCutAlone cuts a request inside before its connection: that was cut too, and must not pass for one that was complete.
+func TestInnerLaneCutAlone(t *testing.T) {
+	t.Parallel()
+	cfg, roots, _ := secureConfig(t)
+	begun := make(chan struct{})
+	o := rawOrigin(t, func(c *net.TCPConn) {
+		readHead(tls.Server(c, cfg))
+		close(begun)
+		_, _ = io.Copy(io.Discard, c)
+	})
+	l := newLooker(t, rigSetup{hosts: map[string]string{mixed: o.addr}, change: lasting}, roots)
+	l.secureWire(mixed).send("GET /a HTTP/1.1\r\nHost: " + mixed + "\r\n\r\n")
+	<-begun
+	for _, f := range l.flows.all() {
+		if f.kind == "intercepted" {
+			f.cutFor("drain")
+		}
+	}
+	l.observed("closed intercepted drain")
+	l.observed("closed tunnel drain")
+}
+
 // TestInnerLaneSilentOrigin wants an origin that does not shake hands given up in time, or as soon as nobody waits for it.
 func TestInnerLaneSilentOrigin(t *testing.T) {
 	t.Parallel()
