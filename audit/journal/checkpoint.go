@@ -118,6 +118,18 @@ func readCheckpoints(name, key string) (list []*Checkpoint, bad []unreadable, er
 	return list, bad, nil
 }
 
+// latestOf is the checkpoint of the most records, wherever it stands: an older one that was put behind it takes nothing back. It is one
+// of nothing if there is none.
+func latestOf(list []*Checkpoint) *Checkpoint {
+	latest := &Checkpoint{}
+	for _, c := range list {
+		if c.Size >= latest.Size && c.Kept >= latest.Kept {
+			latest = c
+		}
+	}
+	return latest
+}
+
 // line is how a checkpoint stands in the file.
 func (c *Checkpoint) line() ([]byte, error) {
 	b, err := json.Marshal(string(c.Note))

@@ -218,10 +218,7 @@ func (j *Journal) lastCheckpoint() (*Checkpoint, error) {
 	for _, b := range bad {
 		j.opts.Log.Error("a checkpoint of the records cannot be believed", zap.Int("line", b.line), zap.Error(b.err))
 	}
-	if len(list) == 0 {
-		return &Checkpoint{}, nil
-	}
-	return list[len(list)-1], nil
+	return latestOf(list), nil
 }
 
 // dropTorn removes a last line that is not whole.

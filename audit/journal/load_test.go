@@ -51,6 +51,42 @@ func TestAllRecordsGone(t *testing.T) {
 	}
 }
 
+// An older checkpoint that is put behind the last one hides no cut, and does not make of old records that were removed any that were taken out.
+func TestOlderCheckpointAgain(t *testing.T) {
+	t.Parallel()
+	repeat := func(dir string) {
+		name := filepath.Join(dir, checkpointsName)
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := slices.Collect(bytes.Lines(data))[0]
+		if err := os.WriteFile(name, slices.Concat(data, first), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir, list := madeElsewhere(t)
+	for _, s := range list[1:] {
+		remove(t, s)
+	}
+	repeat(dir)
+	_, err := Open(dir, Options{})
+	if cut, ok := errors.AsType[*CutError](err); !ok || cut.From != 10 || cut.To != 30 {
+		t.Errorf("opened: %v", err)
+	}
+	dir, _ = madeElsewhere(t)
+	j := open(t, dir, Options{})
+	if n, err := j.Prune(time.Now().Add(time.Hour)); n != 30 || err != nil {
+		t.Fatal(n, err)
+	}
+	closed(t, j)
+	repeat(dir)
+	if p := verify(t, dir); p.Fault != nil || p.First != 30 {
+		t.Errorf("%+v %v", p, p.Fault)
+	}
+	closed(t, open(t, dir, Options{}))
+}
+
 // Checkpoints that cannot be read now are not thrown away.
 func TestUnreadableCheckpoints(t *testing.T) {
 	t.Parallel()

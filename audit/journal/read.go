@@ -95,5 +95,5 @@ func Latest(dir string) (*Checkpoint, error) {
 	if len(list) == 0 {
 		return nil, errors.New("there is no checkpoint yet")
 	}
-	return list[len(list)-1], nil
+	return latestOf(list), nil
 }

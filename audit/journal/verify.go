@@ -67,9 +67,7 @@ func verifyOnce(dir, key string, against []*Checkpoint) (*verification, error) {
 	if err != nil {
 		return v, err
 	}
-	if len(checkpoints) > 0 {
-		v.kept = checkpoints[len(checkpoints)-1].Kept
-	}
+	v.kept = latestOf(checkpoints).Kept
 	list, err := segments(dir)
 	if err != nil {
 		return v, err
