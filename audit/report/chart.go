@@ -62,7 +62,7 @@ func (r *Report) Chart() *chart {
 	top := (most + step - 1) / step * step
 	scale := (chartBase - chartTop) / float64(top)
 	for v := int64(0); v <= top; v += step {
-		c.Grid = append(c.Grid, gridLine{chartBase - float64(v)*scale, count(v)})
+		c.Grid = append(c.Grid, gridLine{chartBase - float64(v)*scale, rounded(v)})
 	}
 	for i := range bins {
 		c.Bars = append(c.Bars, newBar(&bins[i], i, len(bins), scale))
@@ -109,6 +109,19 @@ func niceStep(most int64) int64 {
 			}
 		}
 	}
+}
+
+// rounded shows a round number in the little room beside a chart.
+func rounded(n int64) string {
+	for _, unit := range []struct {
+		size float64
+		name string
+	}{{1e9, " G"}, {1e6, " M"}, {1e3, " k"}} {
+		if v := float64(n) / unit.size; n >= 10_000 && v >= 1 {
+			return trimmed(fmt.Sprintf("%.1f", v)) + unit.name
+		}
+	}
+	return count(n)
 }
 
 // Label is the day that a bin begins on.

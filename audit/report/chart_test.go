@@ -88,6 +88,11 @@ func TestSizes(t *testing.T) {
 			t.Errorf("%d is %s, want %s", n, got, want)
 		}
 	}
+	for n, want := range map[int64]string{0: "0", 20: "20", 5000: "5,000", 10_000: "10 k", 500_000: "500 k", 2_500_000: "2.5 M", 1_000_000: "1 M", 20_000_000_000: "20 G"} {
+		if got := rounded(n); got != want {
+			t.Errorf("%d is %s, want %s", n, got, want)
+		}
+	}
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567"} {
 		if got := count(n); got != want {
 			t.Errorf("%d is %s, want %s", n, got, want)

@@ -45,9 +45,17 @@ func (t *Tried) add(a *Attempt) {
 	if t.Blocked == 0 {
 		t.First, t.Last = *a.FirstBlocked, *a.LastBlocked
 	}
-	t.Asked = append(t.Asked, Asked{asked(a.Vendor, a.Channels), a.BlockedSince})
+	t.Asked = append(t.Asked, Asked{a.what(), a.BlockedSince})
 	t.Blocked += a.Blocked
 	t.First, t.Last = earlier(t.First, *a.FirstBlocked), later(t.Last, *a.LastBlocked)
+}
+
+// what is the endpoint of an attempt, or the names themselves where they are nobody's.
+func (a *Attempt) what() string {
+	if a.Vendor == "" {
+		return a.hostList(2)
+	}
+	return asked(a.Vendor, a.Channels)
 }
 
 func (a Asked) String() string {
