@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures gracegate beside what is run today, on Debian 12, as root: about 22 minutes, then docs/performance.md is written anew.
+# Measures gracegate beside what is run today, on Debian 12, as root: about 25 minutes, then docs/performance.md is written anew.
 # With flags, only what they choose, and nothing is written; -h tells them:
 #     bench/run.sh -rows get1k,refuse -peers squid,haproxy -rounds 3 -against OTHER-GRACEGATE
 # Peers that are missing take no part:  apt-get install squid-openssl haproxy tinyproxy mitmproxy
