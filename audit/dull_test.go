@@ -280,14 +280,15 @@ func FuzzLineAgainstDull(f *testing.F) {
 	for seed := range uint64(500) {
 		f.Add(seed, "", "")
 	}
+	fields := []zap.Field{zap.Bool("gracegate.simulated_clock", true), zap.String("a", "b")}
+	encoders := []Encoder{NewEncoder(), NewEncoder(fields[0]), NewEncoder(fields...)}
 	f.Fuzz(func(t *testing.T, seed uint64, some, other string) {
 		r := randomRecord(rand.New(rand.NewPCG(seed, 1)), some, other)
-		always := []zap.Field{zap.Bool("gracegate.simulated_clock", true), zap.String("a", "b")}[:seed%3]
+		always, e := fields[:seed%3], encoders[seed%3]
 		want, err := dullLine(r, always...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := NewEncoder(always...)
 		got := string(e.Append(nil, r))
 		if got != want {
 			t.Fatalf("the line is\n%swant\n%s", got, want)
