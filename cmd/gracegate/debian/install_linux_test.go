@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -323,7 +324,7 @@ func boot(t *testing.T, r root) machine {
 	var m machine
 	t.Cleanup(func() {
 		if m.pid != "" {
-			m.run(t, "systemctl poweroff --force --force || true")
+			_ = m.command(t, "systemctl poweroff --force --force").Run() // the end of the machine may be that of the command
 		}
 		<-ended
 	})
@@ -345,10 +346,16 @@ func boot(t *testing.T, r root) machine {
 	}
 }
 
+// command is a script to be run on the machine.
+func (m machine) command(t *testing.T, script string) *exec.Cmd {
+	t.Helper()
+	return command(t, "nsenter", "--target", m.pid, "--all", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "bash", "-euc", script)
+}
+
 // run runs a script on the machine.
 func (m machine) run(t *testing.T, script string) string {
 	t.Helper()
-	cmd := command(t, "nsenter", "--target", m.pid, "--all", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "bash", "-euc", script)
+	cmd := m.command(t, script)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
