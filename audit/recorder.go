@@ -32,6 +32,8 @@ type Recorder struct {
 	stuck   atomic.Bool  // a refusal has waited in vain, and nothing was written since
 	inHand  atomic.Int64 // records that left the queue for the sink, and are not yet written
 
+	// mu orders a sender's finding that the queue is full before the writer's finding that it is empty, so that overrun
+	// never outlives the drained queue.
 	mu      sync.Mutex
 	queue   []queued
 	waiting int // of the queued, how many are waited for
