@@ -275,6 +275,13 @@ func (i *interception) Close() error {
 	return err
 }
 
+// sharesCut notes that the connection ends for the reason for which a request inside was cut, if it was: it may only be about to learn it.
+func (i *interception) sharesCut(f *flow) {
+	if why, cut := f.wasCut(); cut {
+		i.flow.end(why)
+	}
+}
+
 // fail ends a connection on which no request came, and records that.
 func (i *interception) fail(reason string) {
 	i.flow.end(reason)

@@ -43,8 +43,8 @@ func (l *lane) exchange(q *laneRequest) (goesOn bool) {
 	s.open(f, l.cutAsFunc)
 	defer func() {
 		f.end("panic") // whoever came through has given another reason
-		if why, cut := f.wasCut(); cut && l.inner != nil {
-			l.inner.flow.end(why) // so was the connection, which may only be about to learn it
+		if l.inner != nil {
+			l.inner.sharesCut(f)
 		}
 		s.record(f, f.last())
 		s.close(f)
