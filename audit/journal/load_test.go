@@ -167,12 +167,7 @@ func TestZerosAtTheEnd(t *testing.T) {
 	if p := verify(t, dir); p.Fault != nil || p.Next != 3 || p.Torn != 3*longestLine {
 		t.Errorf("%+v %v", p, p.Fault)
 	}
-	j = open(t, dir, Options{})
-	write(t, j, 3)
-	closed(t, j)
-	if p := verify(t, dir); p.Fault != nil || p.Next != 6 || p.Torn != 0 {
-		t.Errorf("%+v %v", p, p.Fault)
-	}
+	goesOn(t, dir, 3)
 }
 
 // Where a power failure took a block, and not what was written behind it, what is not signed ends there.
@@ -191,15 +186,7 @@ func TestBlockLost(t *testing.T) {
 	clear(all[4])
 	clear(all[5][:30])
 	setLines(t, s, all)
-	j = open(t, dir, Options{})
-	if j.Next() != 4 {
-		t.Errorf("it goes on with record %d", j.Next())
-	}
-	write(t, j, 2)
-	closed(t, j)
-	if p := verify(t, dir); p.Fault != nil || p.Next != 6 || p.Torn != 0 || p.Unsigned != 0 {
-		t.Errorf("%+v %v", p, p.Fault)
-	}
+	goesOn(t, dir, 4)
 }
 
 // Of a file that was begun and broken off nothing stays; the hashes of records that were taken out do, to tell of them.
